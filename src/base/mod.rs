@@ -1,0 +1,4 @@
+//! The base image: named, fetched, verified, unpacked and kept raw in the cache.
+
+pub mod catalog;
+pub mod unpack;

@@ -1,0 +1,3 @@
+//! The command line: parses, calls the library, reports. It decides nothing.
+
+pub mod progress;

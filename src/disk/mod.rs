@@ -1,0 +1,8 @@
+//! Disks as files: partition tables, FAT, ext4. Nothing here knows what a cluster is.
+
+pub mod ext4;
+pub mod fat;
+pub mod layout;
+pub mod sysconf;
+pub mod table;
+pub mod window;

@@ -1,0 +1,1 @@
+//! Partition tables: MBR, GPT and GPT with a hybrid MBR.

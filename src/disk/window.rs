@@ -1,0 +1,1 @@
+//! A byte range of a file, with its own position, bounds and budget.

@@ -1,0 +1,152 @@
+//! One error for the whole library: what went wrong, while doing what, and what to do about it.
+//!
+//! Each module has its own `thiserror` enum that implements [`Explain`]; at a module's edge it becomes
+//! an [`Error`], which gathers context on its way up. Messages are lower case, without a full stop.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What the process exits with; part of the command line's contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 1: something failed that is none of the below.
+    Failed = 1,
+    /// 2: the command line, the profile or an overlay is wrong.
+    Usage = 2,
+    /// 3: a checksum, a signature or a read-back differs.
+    Verification = 3,
+    /// 4: the network or the cache didn't give what was needed.
+    Network = 4,
+    /// 130: ended by a signal, as shells count it.
+    Interrupted = 130,
+}
+
+/// An error that knows its exit code and the user's next step.
+pub trait Explain: StdError + Send + Sync + 'static {
+    /// The exit code it stands for.
+    fn exit(&self) -> Exit {
+        Exit::Failed
+    }
+    /// The next step, if one is known.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+/// An [`Explain`] and what was being done when it struck.
+#[derive(Debug)]
+pub struct Error {
+    cause: Box<dyn Explain>,
+    context: Vec<String>,
+}
+
+/// The library's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// The exit code of the cause.
+    pub fn exit(&self) -> Exit {
+        self.cause.exit()
+    }
+
+    /// The hint of the cause.
+    pub fn hint(&self) -> Option<String> {
+        self.cause.hint()
+    }
+
+    /// The messages from the outermost context to the innermost cause.
+    pub fn chain(&self) -> Vec<String> {
+        let mut chain: Vec<String> = self.context.iter().rev().cloned().collect();
+        chain.push(self.cause.to_string());
+        let mut source = self.cause.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // Many crates print their source in their own message; once is enough.
+            if !chain.last().is_some_and(|last| last.contains(&text)) {
+                chain.push(text);
+            }
+            source = cause.source();
+        }
+        chain
+    }
+
+    /// Adds what was being done, as a gerund: "patching `sysconf.txt`".
+    #[must_use]
+    pub fn context(mut self, what: impl Into<String>) -> Self {
+        self.context.push(what.into());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.chain().join(": "))
+    }
+}
+
+impl<E: Explain> From<E> for Error {
+    fn from(cause: E) -> Self {
+        Self { cause: Box::new(cause), context: Vec::new() }
+    }
+}
+
+/// Adds context to a result.
+pub trait Context<T> {
+    /// See [`Error::context`]; the text is made only when there is an error.
+    fn while_doing(self, what: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
+    fn while_doing(self, what: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|e| e.into().context(what()))
+    }
+}
+
+/// An input or output error on a file of the user's machine, named.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} `{}`", path.display())]
+pub struct FileError {
+    /// What was tried: `read`, `write`, `create`.
+    pub verb: &'static str,
+    /// On which file.
+    pub path: std::path::PathBuf,
+    /// What the system said.
+    #[source]
+    pub source: std::io::Error,
+}
+
+impl FileError {
+    /// A closure for `map_err`.
+    pub fn new(verb: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self { verb, path, source }
+    }
+}
+
+impl Explain for FileError {
+    fn hint(&self) -> Option<String> {
+        use std::io::ErrorKind as K;
+        match self.source.kind() {
+            K::NotFound => Some("check the path".into()),
+            K::PermissionDenied => Some("check its permissions, or choose another folder".into()),
+            K::ReadOnlyFilesystem => Some("the file system is read-only; choose another folder".into()),
+            K::StorageFull => Some("free some space, or choose another folder".into()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_reads_from_outside_in_and_says_nothing_twice() {
+        let io = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let text = io.to_string();
+        let error = Error::from(FileError::new("read", "a.toml".as_ref())(io)).context("loading the profile");
+        assert_eq!(error.chain(), ["loading the profile".to_owned(), "cannot read `a.toml`".into(), text]);
+        assert_eq!(error.hint().as_deref(), Some("check the path"));
+        assert_eq!(error.exit(), Exit::Failed);
+    }
+}

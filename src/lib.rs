@@ -1,0 +1,21 @@
+//! magi-image builds bootable SD-card images: one ready-to-flash image for each node of a cluster.
+//!
+//! Things flow one way: profile, overlays and secrets make a [`plan`]; the plan is applied to a copy of
+//! the [`base`] by [`image`], read back by another reader, and leaves as [`output`]s. The plan knows no
+//! disks, [`disk`] knows no overlays, and [`cli`] decides nothing.
+
+pub mod base;
+pub mod cli;
+pub mod disk;
+pub mod error;
+pub mod fetch;
+pub mod image;
+pub mod interrupt;
+pub mod output;
+pub mod overlay;
+pub mod plan;
+pub mod profile;
+pub mod progress;
+pub mod secrets;
+
+pub use error::{Error, Exit, Result};

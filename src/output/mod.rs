@@ -1,0 +1,6 @@
+//! What a build leaves behind: complete or absent.
+
+pub mod bmap;
+pub mod compress;
+pub mod digest;
+pub mod staged;

@@ -1,0 +1,32 @@
+//! What is told while work goes on. The library knows only these two traits; the command line draws.
+
+/// Makes a line (or a bar) for each piece of work.
+pub trait Progress: Sync {
+    /// Starts one; `total` is in bytes where it is known.
+    fn start(&self, label: &str, total: Option<u64>) -> Box<dyn Task>;
+    /// Says something the user should see once, such as "made a new ssh key".
+    fn note(&self, text: &str);
+}
+
+/// One piece of work under way. Dropping it without [`Task::finish`] means it failed.
+pub trait Task: Send + Sync {
+    /// `bytes` more are done.
+    fn advance(&self, bytes: u64);
+    /// It is complete.
+    fn finish(&self);
+}
+
+/// Says nothing; for `--quiet` and tests.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn start(&self, _: &str, _: Option<u64>) -> Box<dyn Task> {
+        Box::new(Silent)
+    }
+    fn note(&self, _: &str) {}
+}
+
+impl Task for Silent {
+    fn advance(&self, _: u64) {}
+    fn finish(&self) {}
+}
