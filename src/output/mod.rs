@@ -3,4 +3,5 @@
 pub mod bmap;
 pub mod compress;
 pub mod digest;
+pub mod manifest;
 pub mod staged;
