@@ -219,22 +219,22 @@ impl Cache {
 }
 
 /// The entry, if its size is right and its content unchanged; else it is thrown away.
-fn checked(path: PathBuf, now: Stamp, side: Side) -> Result<Option<Entry>> {
+fn checked(path: PathBuf, now: Stamp, kept: Side) -> Result<Option<Entry>> {
     let size = now.size;
-    if size != side.stamp.size {
+    if size != kept.stamp.size {
         return discard(&path).map(|()| None);
     }
-    if now != side.stamp {
+    if now != kept.stamp {
         let file = File::open(&path).map_err(failed("read", &path))?;
         let hashed = Sha256::of_reader(file);
         interrupt::check()?;
-        if hashed.map_err(failed("read", &path))? != (side.sha256, size) {
+        if hashed.map_err(failed("read", &path))? != (kept.sha256, size) {
             return discard(&path).map(|()| None);
         }
         // Only saves the next hashing; a cache that can't be written is good enough to read.
-        let _ = write_side(&path, &Side { stamp: now, ..side });
+        let _ = write_side(&path, &Side { stamp: now, ..kept });
     }
-    Ok(Some(Entry { path, sha256: side.sha256, size }))
+    Ok(Some(Entry { path, sha256: kept.sha256, size }))
 }
 
 fn discard(path: &Path) -> Result<()> {
