@@ -2,6 +2,7 @@
 
 pub mod ext4;
 pub mod fat;
+mod guard;
 pub mod layout;
 pub mod sysconf;
 pub mod table;
