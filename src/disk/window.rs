@@ -304,7 +304,7 @@ mod tests {
         again.read_exact_at(0, &mut buf).expect("16 of 20");
         assert!(!window.is_spent());
         let error = again.read_exact_at(0, &mut buf).expect_err("24 of 20");
-        assert!(error.get_ref().is_some_and(|inner| inner.is::<Circles>()));
+        assert!(error.get_ref().expect("an inner error").is::<Circles>());
         assert!(window.is_spent());
         assert!(window.read_exact_at(0, &mut buf[..1]).is_err(), "and it stays so");
     }
