@@ -42,7 +42,7 @@ pub enum Magic {
     Xfs,
     /// F2FS.
     F2fs,
-    /// SquashFS.
+    /// `SquashFS`.
     Squashfs,
     /// A LUKS container.
     Luks,

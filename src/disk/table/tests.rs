@@ -94,8 +94,8 @@ fn what_is_no_disk_image_is_named() {
     assert!(said(&padded(b"CD001", 0x8001)).ends_with("looks like an ISO 9660 CD image"));
     assert!(said(&padded(b"\x53\xef", 0x438)).ends_with("looks like an ext2, ext3 or ext4 file system"));
     assert!(said(&padded(b"<html", 0)).ends_with("looks like a web page"));
-    assert!(said(&[0; 70_000]).ends_with("looks like nothing but zeros"));
-    assert!(said(&[7; 70_000]).ends_with("doesn't end in 55 AA"));
+    assert!(said(&vec![0; 70_000]).ends_with("looks like nothing but zeros"));
+    assert!(said(&vec![7; 70_000]).ends_with("doesn't end in 55 AA"));
     let mut empty = vec![0; 70_000];
     empty[510..512].copy_from_slice(b"\x55\xaa");
     assert_eq!(said(&empty), "the image's partition table is empty");
