@@ -3,4 +3,6 @@
 pub mod bmap;
 pub mod compress;
 pub mod digest;
+pub mod human;
+pub(crate) mod sparse;
 pub mod staged;
