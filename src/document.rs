@@ -163,7 +163,7 @@ impl<'a> Section<'a> {
 
     /// `true` or `false`.
     pub fn boolean(&self, key: &str) -> Result<Option<Located<bool>>> {
-        self.typed(key, "true or false", DeValue::as_bool)
+        self.typed(key, "true or false", |v| v.as_bool())
     }
 
     /// A whole number.

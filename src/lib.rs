@@ -19,6 +19,7 @@ pub mod overlay;
 pub mod plan;
 pub mod profile;
 pub mod progress;
+pub mod project;
 pub mod secrets;
 
 pub use error::{Error, Exit, Result};

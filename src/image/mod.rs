@@ -1,6 +1,7 @@
 //! A node's image: a clone of the base, the plan applied to it, and the read-back.
 
 pub mod apply;
+pub mod build;
 pub mod clone;
 pub mod expect;
 pub mod readback;

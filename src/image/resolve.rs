@@ -191,6 +191,8 @@ impl Ground<'_> {
             Area::Boot => self.boot.find(&edit.path)?.map(|e| if e.is_dir { "a folder" } else { "a file" }),
         };
         match found {
+            // A link takes the place of a file, as `ln -f` would: `/etc/localtime` may be either.
+            Some("a file") if wanted == "a symlink" => Ok(()),
             Some(found) if found != wanted => Err(ResolveError::Kind {
                 overlay: edit.overlay.clone(),
                 path: edit.path.clone(),

@@ -71,8 +71,7 @@ impl Staged {
         let mut prefix = OsString::from(".");
         prefix.push(name);
         prefix.push(".");
-        let file =
-            create_locked(folder, &prefix).map_err(|e| FileError::new("create", target)(plain(e)))?;
+        let file = create_locked(folder, &prefix).map_err(|e| FileError::new("create", target)(plain(e)))?;
         Ok(Self { file, target: target.to_path_buf() })
     }
 

@@ -107,6 +107,14 @@ impl<'a> Scope<'a> {
         Ok(if value.is_none() || value.is_undefined() { String::new() } else { value.to_string() })
     }
 
+    /// An expression that gives a list of texts; nothing is an empty one.
+    pub fn strings(&self, written: Option<&Located<String>>) -> Result<Vec<String>, TemplateError> {
+        let Some(written) = written else { return Ok(Vec::new()) };
+        let value = self.evaluate(written)?;
+        let items = value.try_iter().map_err(|e| self.error_in_toml(written.at, &e))?;
+        Ok(items.map(|item| item.to_string()).collect())
+    }
+
     /// A complaint about byte `at` of `overlay.toml`.
     pub fn complain(&self, at: usize, what: impl Into<String>) -> TemplateError {
         let error = self.overlay.source.error(at, what);

@@ -50,6 +50,8 @@ pub struct Spec {
 pub struct Names {
     /// Each a template.
     pub names: Vec<Located<String>>,
+    /// An expression that gives a list of names instead.
+    pub from: When,
     /// Condition.
     pub when: When,
 }
@@ -220,8 +222,11 @@ fn settings(root: &Section<'_>) -> Result<Vec<SettingSpec>> {
 }
 
 fn names(section: &Section<'_>) -> Result<Names> {
-    let names = section.strings("names")?.ok_or_else(|| section.error("`names` is missing"))?;
-    Ok(Names { names, when: section.string("when")? })
+    let (names, from) = (section.strings("names")?, section.string("from")?);
+    if names.is_some() == from.is_some() {
+        return Err(section.error("either `names` or `from` must be given"));
+    }
+    Ok(Names { names: names.unwrap_or_default(), from, when: section.string("when")? })
 }
 
 fn fetch(section: &Section<'_>) -> Result<Fetch> {

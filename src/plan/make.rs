@@ -235,6 +235,7 @@ fn names(scope: &Scope<'_>, groups: &[Names]) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for group in groups {
         if scope.when(group.when.as_ref())? {
+            names.extend(scope.strings(group.from.as_ref())?);
             for name in &group.names {
                 // A name that renders to nothing is left out; one with blanks is several.
                 names.extend(scope.text(name)?.split_whitespace().map(str::to_owned));

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Action, Area, Edit, Patch, Plan};
 use crate::output::digest::sha256_hex;
-use crate::output::human::bytes;
+use crate::output::human;
 
 /// One edit for `plan --json`.
 #[derive(Debug, Serialize)]
@@ -130,7 +130,7 @@ fn columns(edit: &Edit) -> String {
         Action::Patch(_) => '~',
     };
     let size = match &edit.action {
-        Action::File(content, _) => content.size().map_or_else(|| "?".to_owned(), bytes),
+        Action::File(content, _) => content.size().map_or_else(|| "?".to_owned(), human::size),
         _ => String::new(),
     };
     format!("{mark} {:<6}{size:>12}   ", shown.mode.unwrap_or_default())

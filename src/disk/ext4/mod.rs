@@ -100,3 +100,6 @@ impl Explain for Ext4Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

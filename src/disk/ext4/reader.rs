@@ -1,7 +1,6 @@
 //! Reads ext4 through ext4-view: the judge of what the writer wrote.
 
 use std::error::Error as StdError;
-use std::io::Read;
 
 use ext4_view::{Ext4, Ext4Read, FileType, Metadata};
 
@@ -67,7 +66,7 @@ impl Reader {
         limit: u64,
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<u64, Ext4Error> {
-        let whole = |fs: &Ext4| -> Result<Result<u64, u64>, Box<dyn StdError + Send + Sync>> {
+        let whole = |fs: &Ext4| -> Result<Result<u64, u64>, ext4_view::Ext4Error> {
             let mut file = fs.open(path)?;
             let size = file.metadata().len();
             if size > limit {
@@ -76,7 +75,7 @@ impl Reader {
             let mut buffer = vec![0; 1 << 20];
             let mut total = 0;
             loop {
-                let count = file.read(&mut buffer)?;
+                let count = file.read_bytes(&mut buffer)?;
                 if count == 0 || total > size {
                     break;
                 }

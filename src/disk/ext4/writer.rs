@@ -111,11 +111,11 @@ impl Writer {
         self.dress(path, inode, attributes)
     }
 
-    /// A symlink, in the place of an existing one.
+    /// A symlink, in the place of an existing one or of a file.
     pub fn symlink(&self, path: &str, target: &str) -> Result<()> {
         match self.lookup(path)? {
             None => {}
-            Some((_, Kind::Symlink)) => call(path, || self.fs.apply_unlink(path))?,
+            Some((_, Kind::Symlink | Kind::File)) => call(path, || self.fs.apply_unlink(path))?,
             Some(_) => return Err(in_the_way(path)),
         }
         call(path, || self.fs.apply_symlink(target, path)).map(drop)
