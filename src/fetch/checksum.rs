@@ -1,1 +1,294 @@
-//! checksum.
+//! Files of checksums: what `sha256sum` and `sha512sum` write (plain, `*` for binary, escaped names, `--tag`),
+//! what `openssl dgst` writes, and a hash alone; clear-signed or not.
+
+use std::borrow::Cow;
+
+use super::digest::Digest;
+use crate::error::{Exit, Explain};
+
+/// What can be wrong with a file of checksums, or with what it speaks of.
+#[derive(Debug, thiserror::Error)]
+pub enum ChecksumError {
+    /// No line of it could be read.
+    #[error("`{from}` holds no SHA-256 or SHA-512 sums")]
+    NoSums {
+        /// URL or path of the file of checksums.
+        from: String,
+    },
+    /// It speaks of other files.
+    #[error("`{from}` has no line for `{name}`, but for {listed}")]
+    NotListed {
+        /// URL or path of the file of checksums.
+        from: String,
+        /// The file that was looked for.
+        name: String,
+        /// A few of those that are there.
+        listed: String,
+    },
+    /// It contradicts itself.
+    #[error("`{from}` gives two different sums for `{name}`")]
+    Ambiguous {
+        /// URL or path of the file of checksums.
+        from: String,
+        /// The file that was looked for.
+        name: String,
+    },
+    /// The content isn't what was promised.
+    #[error("`{what}` has {algorithm} {found}, but {expected} was expected{}", because(by))]
+    Mismatch {
+        /// What was checked: a URL or a path.
+        what: String,
+        /// By which hash.
+        algorithm: &'static str,
+        /// What it should be, in hexadecimal digits.
+        expected: String,
+        /// What it is.
+        found: String,
+        /// Who said so: `the profile`, `magi.lock`, a URL; may be empty.
+        by: String,
+    },
+}
+
+fn because(by: &str) -> String {
+    if by.is_empty() { String::new() } else { format!(" by {by}") }
+}
+
+impl Explain for ChecksumError {
+    fn exit(&self) -> Exit {
+        Exit::Verification
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoSums { .. } => "pin the hash in the profile: `sha256 = \"…\"`".into(),
+            Self::NotListed { .. } => {
+                "check the file's name, or pin its hash in the profile: `sha256 = \"…\"`".into()
+            }
+            Self::Ambiguous { .. } => "pin the right one in the profile: `sha256 = \"…\"`".into(),
+            Self::Mismatch { .. } => {
+                "the file is damaged, was replaced, or the expected hash is that of another version".into()
+            }
+        })
+    }
+}
+
+/// Fails if `found` isn't `expected`; `by` says who expects it.
+pub fn compare(what: &str, expected: Digest, found: Digest, by: &str) -> Result<(), ChecksumError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(ChecksumError::Mismatch {
+        what: what.into(),
+        algorithm: expected.algorithm(),
+        expected: expected.to_string(),
+        found: found.to_string(),
+        by: by.into(),
+    })
+}
+
+/// The sum that `text` gives for the first of `names` it lists, and which of them that is (its index).
+///
+/// A hash alone, with no name, is taken for the first name. Folders in front of a listed name don't count
+/// unless they are needed to tell two lines apart. `from` is only for messages.
+pub fn find(text: &str, names: &[&str], from: &str) -> Result<(usize, Digest), ChecksumError> {
+    let text = strip_clear_signature(text);
+    let entries: Vec<Entry> = text.lines().filter_map(parse_line).collect();
+    if entries.is_empty() {
+        return Err(ChecksumError::NoSums { from: from.into() });
+    }
+    for (index, name) in names.iter().enumerate() {
+        if let Some(digest) = pick(&entries, name, from)? {
+            return Ok((index, digest));
+        }
+    }
+    if let [Entry { name: None, digest }] = entries[..] {
+        return Ok((0, digest));
+    }
+    let mut listed: Vec<String> =
+        entries.iter().filter_map(|e| e.name.as_deref()).map(|n| format!("`{n}`")).take(4).collect();
+    if listed.is_empty() {
+        listed.push("files without a name".into());
+    } else if listed.len() < entries.len() {
+        listed.push("…".into());
+    }
+    let name = names.first().copied().unwrap_or_default().into();
+    Err(ChecksumError::NotListed { from: from.into(), name, listed: listed.join(", ") })
+}
+
+/// One line: a hash and the file it is of, if it says.
+struct Entry {
+    name: Option<String>,
+    digest: Digest,
+}
+
+fn pick(entries: &[Entry], name: &str, from: &str) -> Result<Option<Digest>, ChecksumError> {
+    let exact = |e: &&Entry| e.name.as_deref() == Some(name);
+    let by_last_part = |e: &&Entry| e.name.as_deref().is_some_and(|n| last_part(n) == name);
+    let mut matching: Vec<Digest> = entries.iter().filter(exact).map(|e| e.digest).collect();
+    if matching.is_empty() {
+        matching = entries.iter().filter(by_last_part).map(|e| e.digest).collect();
+    }
+    // Where both algorithms are given, SHA-256 is what everything else here is known by.
+    let Some(best) = matching.iter().find(|d| matches!(d, Digest::Sha256(_))).or(matching.first()) else {
+        return Ok(None);
+    };
+    if matching.iter().any(|d| d.algorithm() == best.algorithm() && d != best) {
+        return Err(ChecksumError::Ambiguous { from: from.into(), name: name.into() });
+    }
+    Ok(Some(*best))
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
+/// `None` for what isn't a SHA-256 or SHA-512 line, as `sha256sum --check` passes over it.
+fn parse_line(line: &str) -> Option<Entry> {
+    let line = line.trim_end_matches('\r');
+    let (line, escaped) = line.strip_prefix('\\').map_or((line, false), |rest| (rest, true));
+    let named = |name: &str, digest| {
+        let name = if escaped { unescape(name) } else { name.to_owned() };
+        Some(Entry { name: Some(name), digest })
+    };
+    if let Some((name, digest)) = parse_tagged(line) {
+        return named(name, digest);
+    }
+    let line = line.trim_start();
+    let end = line.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(line.len());
+    let (hash, rest) = line.split_at(end);
+    let digest = hash.parse().ok()?;
+    if rest.trim().is_empty() {
+        return Some(Entry { name: None, digest });
+    }
+    // GNU writes a blank and then a blank (text) or `*` (binary); some others one blank or a tab.
+    let name = ["  ", " *", " ", "\t"].iter().find_map(|mark| rest.strip_prefix(mark))?;
+    named(name, digest)
+}
+
+/// `SHA256 (name) = hash`, and openssl's `SHA2-256(name)= hash`.
+fn parse_tagged(line: &str) -> Option<(&str, Digest)> {
+    let rest = ["SHA256", "SHA2-256", "SHA512", "SHA2-512"].iter().find_map(|tag| line.strip_prefix(tag))?;
+    let rest = rest.strip_prefix(' ').unwrap_or(rest).strip_prefix('(')?;
+    let (name, hash) = rest.rsplit_once(')')?;
+    let hash = hash.trim_start().strip_prefix('=')?.trim();
+    Some((name, hash.parse().ok()?))
+}
+
+/// What coreutils escape in names: newline, carriage return and the backslash itself.
+fn unescape(name: &str) -> String {
+    let mut plain = String::with_capacity(name.len());
+    let mut chars = name.chars();
+    while let Some(c) = chars.next() {
+        match (c, if c == '\\' { chars.next() } else { None }) {
+            ('\\', Some('n')) => plain.push('\n'),
+            ('\\', Some('r')) => plain.push('\r'),
+            ('\\', Some(other)) => plain.push(other),
+            _ => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// The signed text of a clear-signed message (RFC 9580, section 7) without checking the signature; other
+/// text as it is. Only what stands inside the armour is kept.
+pub fn strip_clear_signature(text: &str) -> Cow<'_, str> {
+    const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
+    if !text.lines().any(|line| line.trim_end() == BEGIN) {
+        return Cow::Borrowed(text);
+    }
+    let inside = text.lines().skip_while(|line| line.trim_end() != BEGIN).skip(1);
+    let body = inside.skip_while(|line| !line.trim().is_empty()).skip(1);
+    let mut signed = String::new();
+    for line in body.take_while(|line| !line.starts_with("-----")) {
+        signed.push_str(line.strip_prefix("- ").unwrap_or(line));
+        signed.push('\n');
+    }
+    Cow::Owned(signed)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+    fn found(text: &str, name: &str) -> String {
+        find(text, &[name], "SUMS").unwrap().1.to_string()
+    }
+
+    fn refused(text: &str, name: &str) -> String {
+        find(text, &[name], "SUMS").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_form_of_a_line_is_read() {
+        for line in [
+            format!("{A}  k3s-arm64"),
+            format!("{A} *k3s-arm64\r"),
+            format!("{A}\tk3s-arm64"),
+            format!("{A}  ./k3s-arm64"),
+            format!("{A}  dist\\artifacts\\k3s-arm64"),
+            format!("SHA256 (k3s-arm64) = {A}"),
+            format!("SHA2-256(k3s-arm64)= {A}"),
+            A.to_owned(),
+            format!("{}\n", A.to_uppercase()),
+        ] {
+            assert_eq!(found(&line, "k3s-arm64"), A, "{line}");
+        }
+        assert_eq!(found(&format!("\\{A}  a\\nb\\\\c"), "a\nb\\c"), A);
+        assert_eq!(found(&format!("SHA512 (x) = {A}{B}"), "x"), format!("{A}{B}"));
+        assert_eq!(found(&format!("{A}   x"), " x"), A, "a name may start with a blank");
+    }
+
+    #[test]
+    fn the_right_line_is_chosen() {
+        let text = format!("# k3s\n{A}  k3s-airgap-arm64\n{B}  k3s-arm64\nd41d8cd98f00b204  md5\n");
+        assert_eq!(found(&text, "k3s-arm64"), B);
+        assert_eq!(
+            refused(&text, "k3s"),
+            "`SUMS` has no line for `k3s`, but for `k3s-airgap-arm64`, `k3s-arm64`"
+        );
+        let folders = format!("{A}  old/disk.raw\n{B}  disk.raw\n");
+        assert_eq!(found(&folders, "disk.raw"), B, "an exact name wins");
+        let twice = format!("{A}  old/disk.raw\n{B}  new/disk.raw\n");
+        assert_eq!(refused(&twice, "disk.raw"), "`SUMS` gives two different sums for `disk.raw`");
+        assert_eq!(find(&text, &["none", "k3s-arm64"], "SUMS").unwrap().0, 1);
+        assert_eq!(found(&format!("{A}{A}  x\n{B}  x\n"), "x"), B, "SHA-256 is preferred");
+    }
+
+    #[test]
+    fn what_holds_no_sums_says_so() {
+        for text in ["", "<!DOCTYPE html>\n<h1>Not found</h1>", &A[1..], &format!("{A}{A}{A}")] {
+            assert_eq!(refused(text, "x"), "`SUMS` holds no SHA-256 or SHA-512 sums");
+        }
+    }
+
+    #[test]
+    fn only_what_was_signed_counts() {
+        let text = format!(
+            "{A}  x\n-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{B}  x\n- {A}  -dash\n\
+             -----BEGIN PGP SIGNATURE-----\n\nabc\n-----END PGP SIGNATURE-----\n{A}  x\n"
+        );
+        assert_eq!(found(&text, "x"), B);
+        assert_eq!(found(&text, "-dash"), A);
+    }
+
+    #[test]
+    fn a_mismatch_shows_both() {
+        let error =
+            compare("base.img.xz", A.parse().unwrap(), B.parse().unwrap(), "`magi.lock`").unwrap_err();
+        let expected = format!("`base.img.xz` has SHA-256 {B}, but {A} was expected by `magi.lock`");
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(error.exit(), Exit::Verification);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_taken_without_a_panic(text in "(\\PC|[\\\\ *()=\n-]|[0-9a-f]{64}|SHA256){0,40}") {
+            let _ = find(&text, &["x"], "SUMS");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod checksum;
+pub mod digest;
 pub mod http;
 pub mod lock;
 pub mod openpgp;

@@ -3,4 +3,7 @@
 pub mod bmap;
 pub mod compress;
 pub mod digest;
+pub mod human;
+pub mod manifest;
+pub(crate) mod sparse;
 pub mod staged;
