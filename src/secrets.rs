@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::document::{DocumentError, Source};
 use crate::error::{Exit, Explain, FileError, Result};
-use crate::output::staged::{self, write_private};
+use crate::private_file;
 
 /// Text that no format string prints.
 #[derive(Clone, PartialEq, Eq)]
@@ -164,9 +164,9 @@ impl Store {
         }
         let text = self.to_toml();
         if self.path.exists() {
-            write_private(&self.path, text.as_bytes())?;
+            private_file::write(&self.path, text.as_bytes())?;
         } else {
-            staged::write_private_new(&self.path, text.as_bytes())?;
+            private_file::write_new(&self.path, text.as_bytes())?;
         }
         self.grown = false;
         Ok(())

@@ -89,18 +89,12 @@ impl Fetcher<'_> {
         if !path.is_file() {
             return Err(AssetError::NotAFile(path.to_path_buf()).into());
         }
-        let file = std::fs::File::open(path).map_err(FileError::new("read", path))?;
-        let (found, size) = Sha256::of_reader(file).map_err(FileError::new("read", path))?;
-        if let Proof::Sha256(expected) = &want.proof {
-            let expected: Sha256 = expected.parse()?;
-            checksum::compare(&path.display().to_string(), Digest::Sha256(expected), Digest::Sha256(found), "the profile")?;
+        let asset = Asset::local(path)?;
+        if let (Proof::Sha256(expected), Some(found)) = (&want.proof, &asset.sha256) {
+            let (expected, found): (Sha256, Sha256) = (expected.parse()?, found.parse()?);
+            checksum::compare(&asset.origin, expected.into(), found.into(), "the overlay's `sha256`")?;
         }
-        Ok(Content::Fetched(Asset {
-            file: Some(path.to_path_buf()),
-            origin: path.display().to_string(),
-            size: Some(size),
-            sha256: Some(found.to_string()),
-        }))
+        Ok(Content::Fetched(asset))
     }
 
     fn fetched(&mut self, want: &Want) -> Result<Content> {

@@ -12,7 +12,7 @@ use crate::disk::ext4::{self, Kind};
 use crate::disk::fat;
 use crate::disk::sysconf::{self, SysconfError};
 use crate::error::{Explain, FileError, Result};
-use crate::output::digest;
+use crate::fetch::digest::Sha256;
 use crate::overlay::Area;
 use crate::plan::{Action, Content, Edit, Patch, Plan};
 
@@ -226,7 +226,7 @@ impl Ground<'_> {
         let state = State::File {
             attributes,
             size: content.len() as u64,
-            sha256: Some(digest::sha256_hex(&content)),
+            sha256: Some(Sha256::of(&content).to_string()),
             origin: None,
         };
         Ok(Some(step(first, state, Body::Inline(content.into()))))
@@ -321,7 +321,7 @@ fn step(edit: &Edit, state: State, body: Body) -> Step {
 fn content_of(content: &Content) -> Result<(u64, String, Option<String>, Body)> {
     match content {
         Content::Inline(bytes) => {
-            Ok((bytes.len() as u64, digest::sha256_hex(bytes), None, Body::Inline(bytes.clone())))
+            Ok((bytes.len() as u64, Sha256::of(bytes).to_string(), None, Body::Inline(bytes.clone())))
         }
         Content::Fetched(asset) => {
             let (Some(file), Some(size), Some(sha256)) = (&asset.file, asset.size, &asset.sha256) else {
@@ -371,5 +371,12 @@ impl Body {
                 Ok((Box::new(file.take(length)), length))
             }
         }
+    }
+}
+
+impl Step {
+    /// Bytes to write.
+    pub fn size(&self) -> u64 {
+        if let State::File { size, .. } = self.expected.state { size } else { 0 }
     }
 }

@@ -359,7 +359,7 @@ impl Work<'_> {
         let mut edits = Vec::new();
         for fetch in &self.overlay.spec.fetches {
             if let Some(want) = self.want(fetch)? {
-                let action = Action::File(Content::Fetched(assets.get(&want)), want.attributes);
+                let action = Action::File(assets.get(&want), want.attributes);
                 edits.push(self.edit(Area::Root, &want.path, action)?);
             }
         }
@@ -375,7 +375,7 @@ impl Work<'_> {
             let into = self.scope.text(&include.into)?;
             let attributes = attributes(Some(include.attributes), 0o644);
             for file in files.iter().filter(|f| f.setting == include.setting.value) {
-                let action = Action::File(Content::Inline(file.bytes.clone()), attributes);
+                let action = Action::File(file.content.clone(), attributes);
                 edits.push(self.edit(Area::Root, &format!("{into}/{}", file.name), action)?);
             }
         }

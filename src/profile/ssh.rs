@@ -9,7 +9,7 @@ use ssh_key::private::{Ed25519Keypair, PrivateKey};
 use super::Profile;
 use crate::document::DocumentError;
 use crate::error::{Exit, Explain, FileError, Result};
-use crate::output::staged::write_private;
+use crate::private_file;
 use crate::progress::Progress;
 
 /// The name of a generated private key, beside the profile.
@@ -136,8 +136,8 @@ fn generated(folder: &Path, progress: &dyn Progress) -> Result<String> {
     let failed = |e: ssh_key::Error| SshError::Generate(e.to_string());
     let text = key.to_openssh(ssh_key::LineEnding::LF).map_err(failed)?;
     let line = key.public_key().to_openssh().map_err(failed)?;
-    write_private(&private, text.as_bytes())?;
-    write_private(&public, format!("{line}\n").as_bytes())?;
+    private_file::write(&private, text.as_bytes())?;
+    private_file::write(&public, format!("{line}\n").as_bytes())?;
     progress.note(&format!(
         "no ssh key given and none in `~/.ssh`: made a new pair, `{}`; log in with `ssh -i {} root@NODE`",
         private.display(),
