@@ -20,8 +20,10 @@ clean() {
 
 # put FILE <content: FILE is replaced whole or not at all, and not touched if nothing changes.
 put() {
-	cat >"$1.new" || return
-	if cmp -s "$1.new" "$1"; then
+	if ! cat >"$1.new"; then
+		rm -f "$1.new"
+		return 1
+	elif cmp -s "$1.new" "$1"; then
 		rm -f "$1.new"
 	else
 		sync "$1.new" && mv -f "$1.new" "$1" && sync "${1%/*}"
