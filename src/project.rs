@@ -132,7 +132,7 @@ impl<'a> Project<'a> {
     /// Opens what fetching needs.
     pub fn source(&self) -> Result<Source> {
         let cache = Cache::open(&self.options.cache_dir)?;
-        let client = if self.options.offline { Client::offline() } else { Client::new()? };
+        let client = if self.options.offline { Client::offline() } else { Client::default() };
         Ok(Source { cache, client, lock: Lock::load(&self.lock_path())? })
     }
 

@@ -33,7 +33,7 @@ pub fn survey(path: &Path, sample: bool) -> Result<Survey> {
     let size = file.metadata().map_err(FileError::new("read", path))?.len();
     let layout = layout::find(&file, size).while_doing(looking)?;
     let partition = layout.root();
-    let window = Window::read_only(Arc::clone(&file), partition.start_bytes(), partition.bytes())
+    let window = Window::read_only(Arc::clone(&file), partition.start(), partition.bytes())
         .map_err(FileError::new("read", path))?;
     let root = ext4::Reader::open(&window).while_doing(looking)?;
     root.superblock().require_clean().while_doing(looking)?;

@@ -150,7 +150,7 @@ impl<'a> Run<'a> {
         let project = self.project(Some(trust), None)?;
         let mut source = project.source()?;
         if update {
-            source.lock.clear();
+            source.lock = source.lock.for_update();
         }
         let base = project.base(&mut source)?;
         let nodes: Vec<&Node> = project.profile.nodes.iter().collect();

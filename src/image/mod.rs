@@ -39,7 +39,7 @@ impl Volumes {
         open: fn(Arc<File>, u64, u64) -> std::io::Result<Window>,
     ) -> Result<Self> {
         let window = |partition: &crate::disk::table::Partition| {
-            open(Arc::clone(file), partition.start_bytes(), partition.bytes()).map_err(|source| WindowError { source })
+            open(Arc::clone(file), partition.start(), partition.bytes()).map_err(|source| WindowError { source })
         };
         Ok(Self { boot: window(layout.boot())?, root: window(layout.root())? })
     }
