@@ -4,6 +4,7 @@
 
 MAGI_CONF=${MAGI_CONF:-/etc/magi}
 MAGI_STATE=${MAGI_STATE:-/var/lib/magi}
+MAGI_RUN=${MAGI_RUN:-/run/magi}
 
 # shellcheck source=/dev/null
 . "$MAGI_CONF/magi.conf"
@@ -59,13 +60,18 @@ status_set() {
 # note TEXT: for steps; where inside the step first boot is. A new try leaves the error of the
 # last one in the status until it is past the point that failed.
 note() {
-	status_before=$(cat "$MAGI_STATE/firstboot/now" 2>/dev/null)
+	status_before=$(cat "$MAGI_RUN/now" 2>/dev/null)
 	status_now=$(printf '%s: %s' "${MAGI_STEP-}" "$*" | clean)
-	printf '%s\n' "$status_now" >"$MAGI_STATE/firstboot/now"
+	printf '%s\n' "$status_now" >"$MAGI_RUN/now"
 	if [ "$(status_line firstboot 1)" != failing ] || [ "$status_before" = "$(status_line firstboot 2)" ]; then
 		status_set firstboot running "$status_now"
 	fi
 	log "$*"
+}
+
+# Asked each time, since a full card keeps no state that could say so.
+card_is_full() {
+	[ "$(df --output=avail "$MAGI_STATE" | tail -n 1)" -lt 1024 ]
 }
 
 # The FAT is for a card reader: rarely written, each file at once.
@@ -78,6 +84,7 @@ status_text() (
 	printf 'node:    %s (cluster %s)\n' "$MAGI_NODE" "$MAGI_CLUSTER"
 	address=$(node_address)
 	printf 'address: %s\n' "${address:-none on $MAGI_INTERFACE}"
+	! card_is_full || printf 'error:   the root file system is full\n'
 	for part in "$MAGI_STATE"/status.d/*; do
 		[ -f "$part" ] || continue
 		{ IFS= read -r state && IFS= read -r detail && IFS= read -r since && IFS= read -r error; } <"$part"
@@ -91,8 +98,9 @@ json_string() {
 }
 
 status_json() (
-	printf '{\n  "format": 1,\n  "node": %s,\n  "cluster": %s,\n  "address": %s,\n  "parts": {' \
-		"$(json_string "$MAGI_NODE")" "$(json_string "$MAGI_CLUSTER")" "$(json_string "$(node_address)")"
+	printf '{\n  "format": 1,\n  "node": %s,\n  "cluster": %s,\n  "address": %s,\n  "full": %s,\n  "parts": {' \
+		"$(json_string "$MAGI_NODE")" "$(json_string "$MAGI_CLUSTER")" "$(json_string "$(node_address)")" \
+		"$(card_is_full && echo true || echo false)"
 	comma=
 	for part in "$MAGI_STATE"/status.d/*; do
 		[ -f "$part" ] || continue
