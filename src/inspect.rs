@@ -114,7 +114,7 @@ impl Inspection {
             return Contents::Other { what: "further partitions".into() };
         }
         let broken = |what: String| Contents::Other { what };
-        match Magic::read(window).ok().flatten() {
+        match Magic::find(window).ok().flatten() {
             Some(Magic::Fat) => self.boot(window).unwrap_or_else(|e| broken(e.to_string())),
             Some(Magic::Ext) => self.root(window).unwrap_or_else(|e| broken(e.to_string())),
             Some(other) => broken(other.describe().to_owned()),
@@ -126,7 +126,7 @@ impl Inspection {
         let fat = fat::Reader::open(window.reopen())?;
         let info = fat.info()?;
         for entry in fat.list("/").unwrap_or_default() {
-            if !entry.is_dir && (entry.name.starts_with("vmlinuz") || entry.name.starts_with("kernel")) {
+            if !entry.folder && (entry.name.starts_with("vmlinuz") || entry.name.starts_with("kernel")) {
                 self.kernels.push(entry.name.clone());
             }
         }

@@ -8,13 +8,11 @@ use serde::Serialize;
 
 use super::args::{Build, Cli, Command, Nodes, Shared, SshKey, Trust};
 use super::inspect as drawing;
-use super::progress::Terminal;
 use crate::cli::progress;
 use crate::error::{Exit, Explain, Result};
 use crate::image::build::Job;
 use crate::init;
 use crate::inspect;
-use crate::output::compress::Format;
 use crate::output::human;
 use crate::plan::show;
 use crate::profile::Node;

@@ -11,7 +11,6 @@ use super::{Volumes, apply, clone, readback};
 use crate::disk::{ext4, fat};
 use crate::error::{Context as _, FileError, Result};
 use crate::output::compress::{self, Format};
-use crate::output::digest;
 use crate::output::manifest::{self, BaseRecord, FileRecord, Manifest};
 use crate::output::staged::{self, Staged};
 use crate::output::bmap;

@@ -71,7 +71,7 @@ pub fn require(volumes: &Volumes, expected: &[Expectation]) -> Result<()> {
 
 fn on_fat(fat: &fat::Reader, expected: &Expectation) -> Result<Option<String>> {
     let Some(entry) = fat.find(&expected.path)? else { return Ok(Some("is missing".into())) };
-    Ok(match (&expected.state, entry.is_dir) {
+    Ok(match (&expected.state, entry.folder) {
         (State::Directory { .. }, true) => None,
         (State::File { size, sha256, .. }, false) => {
             let mut hasher = Sha256Hasher::default();

@@ -188,7 +188,7 @@ impl Ground<'_> {
     fn nothing_in_the_way(&self, edit: &Edit, wanted: &'static str) -> Result<()> {
         let found = match edit.area {
             Area::Root => self.root.stat(&edit.path)?.map(|s| kind_name(s.kind)),
-            Area::Boot => self.boot.find(&edit.path)?.map(|e| if e.is_dir { "a folder" } else { "a file" }),
+            Area::Boot => self.boot.find(&edit.path)?.map(|e| if e.folder { "a folder" } else { "a file" }),
         };
         match found {
             // A link takes the place of a file, as `ln -f` would: `/etc/localtime` may be either.
@@ -235,7 +235,7 @@ impl Ground<'_> {
     fn existing(&self, edit: &Edit) -> Result<Option<(Vec<u8>, Option<Attributes>)>> {
         match edit.area {
             Area::Boot => match self.boot.find(&edit.path)? {
-                Some(entry) if !entry.is_dir => Ok(Some((self.boot.read(&edit.path)?, None))),
+                Some(entry) if !entry.folder => Ok(Some((self.boot.read(&edit.path)?, None))),
                 _ => Ok(None),
             },
             Area::Root => match self.root.stat(&edit.path)? {
@@ -256,7 +256,7 @@ impl Ground<'_> {
         for (end, _) in edit.path.match_indices('/').skip(1) {
             let parent = &edit.path[..end];
             let found = match edit.area {
-                Area::Boot => self.boot.find(parent)?.map(|e| if e.is_dir { Kind::Directory } else { Kind::File }),
+                Area::Boot => self.boot.find(parent)?.map(|e| if e.folder { Kind::Directory } else { Kind::File }),
                 Area::Root => self.root.stat(parent)?.map(|s| s.kind),
             };
             let (overlay, path) = (edit.overlay.clone(), edit.path.clone());

@@ -9,7 +9,7 @@ use super::Overlay;
 use crate::document::{DocumentError, Located, Section, integer, listed, nearest};
 use crate::profile::{Profile, RawValue};
 
-type Result<T> = std::result::Result<T, DocumentError>;
+type Result<T, E = DocumentError> = std::result::Result<T, E>;
 
 /// What a setting holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

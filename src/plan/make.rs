@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::value::Value;
+use minijinja::value::{Serde, Value};
 
 use super::context::{self, BaseFacts, Neighbour};
 use super::want::{Assets, Proof, Want};
@@ -154,7 +154,7 @@ impl<'a> Inputs<'a> {
 
     fn scopes(&self, node: &Node, secrets: &NodeSecrets) -> Result<Vec<Work<'a>>> {
         let mut shared = context::shared(self.profile, node, self.keys, self.base);
-        let uses: Vec<_> = self.overlays.iter().map(|o| o.name.as_str()).collect();
+        let uses: Vec<String> = self.overlays.iter().map(|o| o.name.clone()).collect();
         shared.insert("uses".into(), Value::from(uses));
         let mut neighbours: BTreeMap<&str, Neighbour> = self
             .overlays
@@ -162,14 +162,14 @@ impl<'a> Inputs<'a> {
             .map(|o| (o.name.as_str(), Neighbour { settings: self.values(o), packages: vec![], services: vec![] }))
             .collect();
         // Conditions of packages may look at others' settings, so these come first.
-        shared.insert("overlays".into(), Value::from_serialize(&neighbours));
+        shared.insert("overlays".into(), Value::from(Serde(&neighbours)));
         for overlay in self.overlays {
             let scope = self.scope(overlay, &shared, &BTreeMap::new());
             let packages = names(&scope, &overlay.spec.packages)?;
             let services = names(&scope, &overlay.spec.services)?;
             neighbours.insert(&overlay.name, Neighbour { settings: self.values(overlay), packages, services });
         }
-        shared.insert("overlays".into(), Value::from_serialize(&neighbours));
+        shared.insert("overlays".into(), Value::from(Serde(&neighbours)));
         let none = BTreeMap::new();
         Ok(self
             .overlays
@@ -188,7 +188,7 @@ impl<'a> Inputs<'a> {
         secrets: &BTreeMap<String, Secret>,
     ) -> Scope<'a> {
         let mut values = shared.clone();
-        values.insert("settings".into(), Value::from_serialize(self.values(overlay)));
+        values.insert("settings".into(), Value::from(Serde(self.values(overlay))));
         Scope::new(overlay, values, secrets.clone())
     }
 
