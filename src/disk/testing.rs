@@ -16,7 +16,7 @@ pub(crate) fn outcome(tool: &str, args: &[&str], input: &str) -> Option<(bool, S
         let mut command = Command::new(format!("{place}{tool}"));
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // mtools is fussy about geometry that matters to floppies only.
-        command.env("MTOOLS_SKIP_CHECK", "1").env("LC_ALL", "C").spawn().ok()
+        command.env("MTOOLS_SKIP_CHECK", "1").env("LC_ALL", "C.UTF-8").spawn().ok()
     });
     let Some(mut child) = started else {
         assert!(std::env::var_os("CI").is_none(), "`{tool}` is missing, and CI must have it");
