@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::base::facts;
 use crate::disk::ext4::{self, Superblock};
-use crate::disk::fat::{self, FatInfo};
-use crate::disk::magic::Magic;
+use crate::disk::fat;
+use crate::disk::layout::{self, Content, Probed};
 use crate::disk::sysconf;
-use crate::disk::table::{self, Partition, Table};
+use crate::disk::table::TableKind;
 use crate::disk::window::Window;
 use crate::error::{Context as _, FileError, Result};
 use crate::opened;
@@ -27,10 +26,12 @@ pub struct Inspection {
     pub size: u64,
     /// Whether the file is compressed.
     pub compressed: bool,
-    /// Its partition table.
-    pub table: Table,
-    /// What each partition of the table holds, in the same order.
-    pub contents: Vec<Contents>,
+    /// The kind of its partition table.
+    pub table: TableKind,
+    /// The disk's id.
+    pub id: String,
+    /// Its partitions.
+    pub partitions: Vec<Part>,
     /// The system on its root file system.
     pub system: Option<System>,
     /// Kernels on the boot partition, by file name.
@@ -41,19 +42,18 @@ pub struct Inspection {
     pub manifest: Option<Origin>,
 }
 
-/// What a partition holds.
+/// A partition and what it holds.
 #[derive(Debug, Serialize)]
-#[serde(tag = "content", rename_all = "lowercase")]
-pub enum Contents {
-    /// A FAT.
-    Fat(FatInfo),
-    /// An ext4.
-    Ext4(Superblock),
-    /// Something else, or something broken.
-    Other {
-        /// In words.
-        what: String,
-    },
+pub struct Part {
+    /// Its place and its content.
+    #[serde(flatten)]
+    pub probed: Probed,
+    /// Sizes of an ext4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ext4: Option<Superblock>,
+    /// Why no more is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// A root file system's operating system.
@@ -85,62 +85,55 @@ pub struct Origin {
 /// Looks into the image at `path`, raw or compressed.
 pub fn inspect(path: &Path, progress: &dyn Progress) -> Result<Inspection> {
     let opened = opened::open(path, progress)?;
-    let table = table::read(&opened.file, opened.size)
-        .while_doing(|| format!("reading the partition table of `{}`", path.display()))?;
+    let (table, id, parts) = layout::probe(&opened.file, opened.size)
+        .while_doing(|| format!("reading the partitions of `{}`", path.display()))?;
     let mut inspection = Inspection {
         file: path.to_path_buf(),
         size: opened.size,
         compressed: !opened.raw,
-        contents: Vec::new(),
         table,
+        id,
+        partitions: Vec::new(),
         system: None,
         kernels: Vec::new(),
         sysconf: None,
         manifest: origin(path),
     };
-    for partition in inspection.table.partitions.clone() {
-        let window = Window::read_only(Arc::clone(&opened.file), partition.start(), partition.bytes())
-            .map_err(FileError::new("read", path))?;
-        let contents = inspection.look_into(&partition, &window);
-        inspection.contents.push(contents);
+    for probed in parts {
+        let window = probed.read_only(&opened.file).map_err(FileError::new("read", path))?;
+        let mut part = Part { probed, ext4: None, problem: None };
+        // A broken file system is something to show, not a reason to show nothing.
+        let looked = match part.probed.content {
+            Content::Fat(_) => inspection.boot(window),
+            Content::Ext { .. } => inspection.root(&window, &mut part),
+            _ => Ok(()),
+        };
+        part.problem = looked.err().map(|e| e.to_string());
+        inspection.partitions.push(part);
     }
     Ok(inspection)
 }
 
 impl Inspection {
-    /// A broken file system is something to show, not a reason to show nothing.
-    fn look_into(&mut self, partition: &Partition, window: &Window) -> Contents {
-        if partition.extended {
-            return Contents::Other { what: "further partitions".into() };
-        }
-        let broken = |what: String| Contents::Other { what };
-        match Magic::find(window).ok().flatten() {
-            Some(Magic::Fat) => self.boot(window).unwrap_or_else(|e| broken(e.to_string())),
-            Some(Magic::Ext) => self.root(window).unwrap_or_else(|e| broken(e.to_string())),
-            Some(other) => broken(other.describe().to_owned()),
-            None => broken("nothing that is known".to_owned()),
-        }
-    }
-
-    fn boot(&mut self, window: &Window) -> Result<Contents> {
-        let fat = fat::Reader::open(window.reopen())?;
-        let info = fat.info()?;
-        for entry in fat.list("/").unwrap_or_default() {
+    fn boot(&mut self, window: Window) -> Result<()> {
+        let fat = fat::Reader::open(window)?;
+        for entry in fat.list("/")? {
             if !entry.folder && (entry.name.starts_with("vmlinuz") || entry.name.starts_with("kernel")) {
-                self.kernels.push(entry.name.clone());
+                self.kernels.push(entry.name);
             }
         }
         self.kernels.sort();
-        if let Ok(text) = fat.read("/sysconf.txt") {
-            let mut values = sysconf::read(&text);
+        if fat.find("/sysconf.txt")?.is_some() {
+            let mut values = sysconf::read(&fat.read("/sysconf.txt")?);
             // A password is a secret, whoever put it there.
             values.entry("root_pw".into()).and_modify(|v| "***".clone_into(v));
             self.sysconf = Some(values);
         }
-        Ok(Contents::Fat(info))
+        Ok(())
     }
 
-    fn root(&mut self, window: &Window) -> Result<Contents> {
+    fn root(&mut self, window: &Window, part: &mut Part) -> Result<()> {
+        part.ext4 = Some(Superblock::read(window)?);
         let root = ext4::Reader::open(window)?;
         if let Some(name) = facts::os_release(&root, "PRETTY_NAME") {
             let hostname = root.read("/etc/hostname", 1024).unwrap_or_default();
@@ -151,7 +144,7 @@ impl Inspection {
                 hostname: String::from_utf8_lossy(&hostname).trim().to_owned(),
             });
         }
-        Ok(Contents::Ext4(root.superblock().clone()))
+        Ok(())
     }
 }
 

@@ -2,24 +2,25 @@
 
 use std::fmt::Write as _;
 
-use crate::disk::table::{Partition, TableKind};
-use crate::inspect::{Contents, Inspection};
+use crate::disk::layout::Content;
+use crate::disk::table::TableKind;
+use crate::inspect::{Inspection, Part};
 use crate::output::human;
 
 /// The text for a terminal of `width` columns.
 pub(super) fn draw(inspection: &Inspection, width: usize) -> String {
     let mut text = String::new();
-    let kind = match inspection.table.kind {
+    let kind = match inspection.table {
         TableKind::Mbr => "MBR",
         TableKind::Gpt => "GPT",
         TableKind::HybridGpt => "GPT with a hybrid MBR",
     };
     let packed = if inspection.compressed { ", compressed" } else { "" };
     let _ = writeln!(text, "{}", inspection.file.display());
-    let _ = writeln!(text, "{}{packed}, {kind}, disk {}\n", human::size(inspection.size), inspection.table.id);
+    let _ = writeln!(text, "{}{packed}, {kind}, disk {}\n", human::size(inspection.size), inspection.id);
     text.push_str(&bar(inspection, width));
-    for (partition, contents) in inspection.table.partitions.iter().zip(&inspection.contents) {
-        text.push_str(&describe(partition, contents));
+    for part in &inspection.partitions {
+        text.push_str(&describe(part));
     }
     text.push('\n');
     for (name, value) in facts(inspection) {
@@ -33,7 +34,7 @@ fn bar(inspection: &Inspection, width: usize) -> String {
     const LEAST: usize = 5;
     let mut parts: Vec<(u64, u64, String)> = Vec::new();
     let mut end = 0;
-    let mut sorted: Vec<_> = inspection.table.partitions.iter().collect();
+    let mut sorted: Vec<_> = inspection.partitions.iter().map(|p| &p.probed.partition).collect();
     sorted.sort_by_key(|p| p.first_lba);
     for partition in sorted {
         if partition.start() > end {
@@ -61,18 +62,20 @@ fn bar(inspection: &Inspection, width: usize) -> String {
     format!("{edge}\n{middle}\n{edge}\n")
 }
 
-fn describe(partition: &Partition, contents: &Contents) -> String {
-    let what = match contents {
-        Contents::Fat(fat) => {
-            let free = u64::from(fat.free_clusters) * u64::from(fat.cluster_bytes);
-            format!("FAT{} `{}`, {} free", fat.bits, fat.label, human::size(free))
-        }
-        Contents::Ext4(ext4) => {
-            let free = ext4.free_blocks * u64::from(ext4.block_size);
-            format!("ext4 `{}`, {} free, {} inodes free", ext4.label, human::size(free), ext4.free_inodes)
-        }
-        Contents::Other { what } => what.clone(),
-    };
+fn describe(part: &Part) -> String {
+    let partition = &part.probed.partition;
+    let mut what = part.probed.content.to_string();
+    if let Content::Fat(fat) = &part.probed.content {
+        let free = u64::from(fat.free_clusters) * u64::from(fat.cluster_bytes);
+        let _ = write!(what, ", {} free", human::size(free));
+    }
+    if let Some(ext4) = &part.ext4 {
+        let free = ext4.free_blocks.saturating_mul(u64::from(ext4.block_size));
+        let _ = write!(what, ", {} free, {} inodes free", human::size(free), ext4.free_inodes);
+    }
+    if let Some(problem) = &part.problem {
+        let _ = write!(what, ": {problem}");
+    }
     format!(
         "  {:>2}  sector {:<9} {:>10}  {}\n      {what}\n",
         partition.number,
