@@ -47,18 +47,6 @@ pub struct Probed {
     pub content: Content,
 }
 
-impl Probed {
-    /// Its bytes of the image, to read.
-    pub fn read_only(&self, image: &Arc<File>) -> io::Result<Window> {
-        Window::read_only(Arc::clone(image), self.partition.start(), self.partition.bytes())
-    }
-
-    /// Its bytes of the image, to write; the file must have been opened for that.
-    pub fn writable(&self, image: &Arc<File>) -> io::Result<Window> {
-        Window::writable(Arc::clone(image), self.partition.start(), self.partition.bytes())
-    }
-}
-
 /// An image's partitions, and which of them matter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Layout {
@@ -78,27 +66,28 @@ pub struct Layout {
 
 impl Layout {
     /// The boot FAT.
-    pub fn boot(&self) -> &Probed {
-        &self.parts[self.boot]
+    pub fn boot(&self) -> &Partition {
+        &self.parts[self.boot].partition
     }
 
     /// The root ext4.
-    pub fn root(&self) -> &Probed {
-        &self.parts[self.root]
-    }
-
-    /// Fails unless the boot FAT has `sysconf.txt`; the error says what the image is instead.
-    pub fn require_sysconf(&self) -> Result<(), LayoutError> {
-        let number = self.boot().partition.number;
-        match self.family {
-            Family::Sysconf => Ok(()),
-            family => Err(LayoutError::NoSysconf { number, family, table: self.table }),
-        }
+    pub fn root(&self) -> &Partition {
+        &self.parts[self.root].partition
     }
 }
 
-/// Finds boot and root in an image of `len` bytes.
+/// Finds boot and root in an image of `len` bytes that is set up by `sysconf.txt`; the error for another
+/// one says what it is instead.
 pub fn find(image: &Arc<File>, len: u64) -> Result<Layout, LayoutError> {
+    let layout = find_any(image, len)?;
+    match layout.family {
+        Family::Sysconf => Ok(layout),
+        family => Err(LayoutError::NoSysconf { number: layout.boot().number, family, table: layout.table }),
+    }
+}
+
+/// The same for an image of any family.
+pub fn find_any(image: &Arc<File>, len: u64) -> Result<Layout, LayoutError> {
     let (table, id, parts) = probe(image, len)?;
     let found = || probe::list(&parts);
     if !parts.iter().any(|part| matches!(part.content, Content::Fat(_))) {
@@ -116,12 +105,17 @@ pub fn probe(image: &Arc<File>, len: u64) -> Result<(TableKind, String, Vec<Prob
     let mut parts = Vec::with_capacity(table.partitions.len());
     for partition in table.partitions {
         let mut probed = Probed { partition, content: Content::Unknown };
-        let content = probed.read_only(image).and_then(|window| Content::find(&probed.partition, window));
+        let content =
+            window_of(&probed.partition, image).and_then(|window| Content::find(&probed.partition, window));
         let number = probed.partition.number;
         probed.content = content.map_err(|source| LayoutError::Read { number, source })?;
         parts.push(probed);
     }
     Ok((table.kind, table.id, parts))
+}
+
+fn window_of(partition: &Partition, image: &Arc<File>) -> io::Result<Window> {
+    Window::read_only(Arc::clone(image), partition.start(), partition.bytes())
 }
 
 /// The FAT with `sysconf.txt`, else the one with firmware.
@@ -151,7 +145,7 @@ fn boot_of(
 
 /// What the files on a FAT tell of the image; `None` when it isn't a Pi's boot partition.
 fn mark(part: &Probed, image: &Arc<File>, table: TableKind) -> Result<Option<Family>, FatError> {
-    let reader = Reader::open(part.read_only(image)?)?;
+    let reader = Reader::open(window_of(&part.partition, image)?)?;
     let names = reader.list("/")?;
     let has = |name: &str| names.iter().any(|entry| !entry.folder && entry.name.eq_ignore_ascii_case(name));
     if has(SYSCONF) {
