@@ -100,7 +100,7 @@ pub fn inspect(path: &Path, progress: &dyn Progress) -> Result<Inspection> {
         manifest: origin(path),
     };
     for probed in parts {
-        let window = probed.read_only(&opened.file).map_err(FileError::new("read", path))?;
+        let window = probed.partition.read_only(&opened.file).map_err(FileError::new("read", path))?;
         let mut part = Part { probed, ext4: None, problem: None };
         // A broken file system is something to show, not a reason to show nothing.
         let looked = match part.probed.content {

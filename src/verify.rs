@@ -8,7 +8,7 @@ use crate::disk::layout;
 use crate::error::{FileError, Result};
 use crate::fetch::digest::Sha256;
 use crate::image::Volumes;
-use crate::image::readback::{self, Differs, Difference};
+use crate::image::readback::{self, Difference, Differs};
 use crate::opened;
 use crate::output::manifest::Manifest;
 use crate::progress::Progress;

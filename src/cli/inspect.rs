@@ -47,7 +47,8 @@ fn bar(inspection: &Inspection, width: usize) -> String {
         parts.push((end, inspection.size, String::new()));
     }
     // Slivers between partitions (the table itself, alignment) are not worth a box.
-    let visible = |(start, end, name): &(u64, u64, String)| !name.is_empty() || (end - start) * 20 > inspection.size;
+    let visible =
+        |(start, end, name): &(u64, u64, String)| !name.is_empty() || (end - start) * 20 > inspection.size;
     parts.retain(visible);
     let total: u64 = parts.iter().map(|(start, end, _)| end - start).sum();
     let room = width.saturating_sub(2 + parts.len() * (LEAST + 1));

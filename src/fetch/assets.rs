@@ -44,9 +44,9 @@ impl Explain for AssetError {
     }
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NoProof { overlay, .. } => {
-                Some(format!("set its SHA-256 in `[overlays.{overlay}]`, or pin it in the overlay's `[[fetch]]`"))
-            }
+            Self::NoProof { overlay, .. } => Some(format!(
+                "set its SHA-256 in `[overlays.{overlay}]`, or pin it in the overlay's `[[fetch]]`"
+            )),
             Self::Hash(_) | Self::NotSha256(_) | Self::NotAFile(_) => None,
         }
     }
@@ -70,7 +70,9 @@ pub struct Fetched(Vec<(Want, Content)>);
 impl Assets for Fetched {
     fn get(&self, want: &Want) -> Content {
         let found = self.0.iter().find(|(w, _)| w == want).map(|(_, content)| content.clone());
-        found.unwrap_or_else(|| Content::Fetched(Asset { file: None, origin: want.url.clone(), size: None, sha256: None }))
+        found.unwrap_or_else(|| {
+            Content::Fetched(Asset { file: None, origin: want.url.clone(), size: None, sha256: None })
+        })
     }
 }
 
@@ -80,7 +82,7 @@ impl Fetcher<'_> {
         let mut found = Vec::new();
         for want in wants {
             let content = match &want.local {
-                Some(path) => self.local(&want, Path::new(path))?,
+                Some(path) => Self::local(&want, Path::new(path))?,
                 None if sample => placeholder(&want),
                 None => self.fetched(&want).while_doing(|| format!("fetching `{}`", want.url))?,
             };
@@ -90,16 +92,14 @@ impl Fetcher<'_> {
         Ok(Fetched(found))
     }
 
-    fn local(&self, want: &Want, path: &Path) -> Result<Content> {
+    fn local(want: &Want, path: &Path) -> Result<Content> {
         if !path.is_file() {
             return Err(AssetError::NotAFile(path.to_path_buf()).into());
         }
         let asset = Asset::local(path)?;
         if let (Proof::Sha256(expected), Some(found)) = (&want.proof, &asset.sha256) {
-            let (expected, found): (Sha256, Sha256) = (
-                expected.parse().map_err(AssetError::Hash)?,
-                found.parse().map_err(AssetError::Hash)?,
-            );
+            let (expected, found): (Sha256, Sha256) =
+                (expected.parse().map_err(AssetError::Hash)?, found.parse().map_err(AssetError::Hash)?);
             checksum::compare(&asset.origin, expected.into(), found.into(), "the overlay's `sha256`")?;
         }
         Ok(Content::Fetched(asset))

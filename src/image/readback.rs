@@ -38,7 +38,8 @@ impl Explain for Differs {
 }
 
 fn listed(differences: &[Difference]) -> String {
-    let mut text: Vec<String> = differences.iter().take(5).map(|d| format!("`{}` {}", d.path, d.what)).collect();
+    let mut text: Vec<String> =
+        differences.iter().take(5).map(|d| format!("`{}` {}", d.path, d.what)).collect();
     if differences.len() > 5 {
         text.push(format!("and {} more", differences.len() - 5));
     }
@@ -111,7 +112,8 @@ fn attributes_differ(expected: Option<Attributes>, found: Attributes) -> Option<
         return Some(format!("has mode {:04o}, not {:04o}", found.mode, expected.mode));
     }
     let owner = |a: Attributes| format!("{}:{}", a.uid, a.gid);
-    (owner(expected) != owner(found)).then(|| format!("belongs to {}, not to {}", owner(found), owner(expected)))
+    (owner(expected) != owner(found))
+        .then(|| format!("belongs to {}, not to {}", owner(found), owner(expected)))
 }
 
 fn content_differs(size: u64, sha256: Option<&str>, found_size: u64, found: Sha256Hasher) -> Option<String> {

@@ -123,7 +123,8 @@ impl Explain for ResolveError {
         match self {
             Self::Symlink { path, link, target, .. } => {
                 let parent = link.rsplit_once('/').map_or("", |(parent, _)| parent);
-                let absolute = if target.starts_with('/') { target.clone() } else { format!("{parent}/{target}") };
+                let absolute =
+                    if target.starts_with('/') { target.clone() } else { format!("{parent}/{target}") };
                 Some(format!("write to `{absolute}{}` instead", &path[link.len()..]))
             }
             Self::NoMatch { .. } => Some("set `required = false` if it may be absent".into()),
@@ -174,10 +175,16 @@ impl Ground<'_> {
             Action::Directory(given) => {
                 (State::Directory { attributes: attributes(given) }, Body::None, "a folder")
             }
-            Action::Symlink { target } => (State::Symlink { target: target.clone() }, Body::None, "a symlink"),
+            Action::Symlink { target } => {
+                (State::Symlink { target: target.clone() }, Body::None, "a symlink")
+            }
             Action::File(content, given) => {
                 let (size, sha256, origin, body) = content_of(content)?;
-                (State::File { attributes: attributes(given), size, sha256: Some(sha256), origin }, body, "a file")
+                (
+                    State::File { attributes: attributes(given), size, sha256: Some(sha256), origin },
+                    body,
+                    "a file",
+                )
             }
             Action::Patch(_) => unreachable!("patches are grouped by the caller"),
         };
@@ -256,7 +263,9 @@ impl Ground<'_> {
         for (end, _) in edit.path.match_indices('/').skip(1) {
             let parent = &edit.path[..end];
             let found = match edit.area {
-                Area::Boot => self.boot.find(parent)?.map(|e| if e.folder { Kind::Directory } else { Kind::File }),
+                Area::Boot => {
+                    self.boot.find(parent)?.map(|e| if e.folder { Kind::Directory } else { Kind::File })
+                }
                 Area::Root => self.root.stat(parent)?.map(|s| s.kind),
             };
             let (overlay, path) = (edit.overlay.clone(), edit.path.clone());
@@ -264,7 +273,9 @@ impl Ground<'_> {
                 Some(Kind::Directory) => {}
                 Some(Kind::Symlink) => {
                     let target = self.root.read_link(parent)?;
-                    return Err(ResolveError::Symlink { overlay, path, link: parent.to_owned(), target }.into());
+                    return Err(
+                        ResolveError::Symlink { overlay, path, link: parent.to_owned(), target }.into()
+                    );
                 }
                 Some(kind) => {
                     let (wanted, at, found) = ("a file", parent.to_owned(), kind_name(kind));
@@ -274,7 +285,7 @@ impl Ground<'_> {
                     let attributes =
                         (edit.area == Area::Root).then_some(Attributes { mode: 0o755, uid: 0, gid: 0 });
                     let mut folder = step(edit, State::Directory { attributes }, Body::None);
-                    folder.expected.path = parent.to_owned();
+                    parent.clone_into(&mut folder.expected.path);
                     folder.expected.secret = false;
                     missing.push(folder);
                 }

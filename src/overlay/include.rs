@@ -91,7 +91,8 @@ fn folder(
 }
 
 fn file(setting: &str, top: &Path, path: &Path) -> Result<Included> {
-    let name = path.strip_prefix(top).ok().and_then(Path::to_str).ok_or_else(|| IncludeError::Name(path.into()))?;
+    let name =
+        path.strip_prefix(top).ok().and_then(Path::to_str).ok_or_else(|| IncludeError::Name(path.into()))?;
     let size = std::fs::metadata(path).map_err(FileError::new("read", path))?.len();
     let content = if size <= SMALL {
         Content::Inline(std::fs::read(path).map_err(FileError::new("read", path))?.into())

@@ -82,7 +82,11 @@ impl<'a> Scope<'a> {
         let (context, touched) = self.context();
         let rendered = self.environment.render_named_str(shown, text, context);
         let secret = touched.load(Ordering::Relaxed);
-        let text = rendered.map_err(|e| self.error(shown, 0, &e, secret))?;
+        let text = rendered.map_err(|e| TemplateError {
+            file: shown.to_owned(),
+            line: e.line().unwrap_or(1),
+            what: what(&e, secret),
+        })?;
         Ok(Rendered { text, secret })
     }
 
@@ -126,7 +130,8 @@ impl<'a> Scope<'a> {
     fn evaluate(&self, written: &Located<String>) -> Result<Value, TemplateError> {
         let expression = self.environment.compile_expression(&written.value);
         let (context, touched) = self.context();
-        let value = expression.and_then(|e| e.eval(context)).map_err(|e| self.error_in_toml(written.at, &e))?;
+        let value =
+            expression.and_then(|e| e.eval(context)).map_err(|e| self.error_in_toml(written.at, &e))?;
         if touched.load(Ordering::Relaxed) {
             return Err(self.complain(written.at, "a secret can't decide what an image holds"));
         }
@@ -139,11 +144,6 @@ impl<'a> Scope<'a> {
         let mut context = self.values.clone();
         context.insert("secrets".into(), Value::from_object(secrets));
         (Value::from(context), touched)
-    }
-
-    fn error(&self, shown: &str, base: usize, error: &minijinja::Error, secret: bool) -> TemplateError {
-        let line = base + error.line().unwrap_or(1);
-        TemplateError { file: shown.to_owned(), line, what: what(error, secret) }
     }
 
     fn error_in_toml(&self, at: usize, error: &minijinja::Error) -> TemplateError {
@@ -200,6 +200,7 @@ fn percent_encoded(text: &str) -> String {
     encoded
 }
 
+#[allow(clippy::needless_pass_by_value)] // a filter's argument
 fn network(text: String) -> Result<String, minijinja::Error> {
     let address: Address = text
         .parse()

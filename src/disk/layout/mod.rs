@@ -5,7 +5,6 @@ mod error;
 mod probe;
 
 use std::fs::File;
-use std::io;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -15,7 +14,6 @@ pub use probe::Content;
 
 use super::fat::{FatError, Reader};
 use super::table::{self, Partition, TableKind};
-use super::window::Window;
 
 /// The file that hands a name and a key to Debian's images.
 pub const SYSCONF: &str = "sysconf.txt";
@@ -106,16 +104,12 @@ pub fn probe(image: &Arc<File>, len: u64) -> Result<(TableKind, String, Vec<Prob
     for partition in table.partitions {
         let mut probed = Probed { partition, content: Content::Unknown };
         let content =
-            window_of(&probed.partition, image).and_then(|window| Content::find(&probed.partition, window));
+            probed.partition.read_only(image).and_then(|window| Content::find(&probed.partition, window));
         let number = probed.partition.number;
         probed.content = content.map_err(|source| LayoutError::Read { number, source })?;
         parts.push(probed);
     }
     Ok((table.kind, table.id, parts))
-}
-
-fn window_of(partition: &Partition, image: &Arc<File>) -> io::Result<Window> {
-    Window::read_only(Arc::clone(image), partition.start(), partition.bytes())
 }
 
 /// The FAT with `sysconf.txt`, else the one with firmware.
@@ -145,7 +139,7 @@ fn boot_of(
 
 /// What the files on a FAT tell of the image; `None` when it isn't a Pi's boot partition.
 fn mark(part: &Probed, image: &Arc<File>, table: TableKind) -> Result<Option<Family>, FatError> {
-    let reader = Reader::open(window_of(&part.partition, image)?)?;
+    let reader = Reader::open(part.partition.read_only(image)?)?;
     let names = reader.list("/")?;
     let has = |name: &str| names.iter().any(|entry| !entry.folder && entry.name.eq_ignore_ascii_case(name));
     if has(SYSCONF) {
