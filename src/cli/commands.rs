@@ -1,6 +1,6 @@
 //! One function for each command: options in, library call, data to stdout.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
@@ -16,7 +16,7 @@ use crate::inspect;
 use crate::output::human;
 use crate::plan::show;
 use crate::profile::Node;
-use crate::progress::{Progress, Silent};
+use crate::progress::Progress;
 use crate::project::{Options, Project};
 use crate::verify;
 
@@ -42,8 +42,7 @@ impl Explain for NoCacheFolder {
 }
 
 pub(super) fn run(cli: &Cli) -> Result<()> {
-    let progress: Box<dyn Progress> =
-        if cli.shared.quiet { Box::new(Silent) } else { Box::new(progress::new()) };
+    let progress = progress::on_stderr(cli.shared.quiet);
     let run = Run { shared: &cli.shared, progress: &*progress };
     match &cli.command {
         Command::Init { dir } => run.init(dir),
@@ -186,7 +185,7 @@ fn processors() -> usize {
 
 /// The columns of the terminal; 80 where there is none.
 fn width() -> usize {
-    let columns = std::io::stdout().is_terminal().then(progress::columns).flatten();
+    let columns = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
     columns.unwrap_or(80).clamp(40, 160)
 }
 

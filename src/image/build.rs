@@ -10,8 +10,8 @@ use super::resolve::{Ground, Step, resolve};
 use super::{Volumes, apply, clone, readback};
 use crate::disk::{ext4, fat};
 use crate::error::{Context as _, FileError, Result};
-use crate::output::bmap;
 use crate::output::compress::{self, Format};
+use crate::output::digest;
 use crate::output::manifest::{self, BaseRecord, FileRecord, Manifest};
 use crate::output::staged::{self, Staged};
 use crate::plan::Plan;
@@ -91,11 +91,10 @@ impl Job<'_> {
         let raw = Staged::create(&self.out_dir.join(&name))?;
         let steps = self.write(plan, &raw)?;
         let task = self.progress.start(&format!("{}: hashing", plan.node), Some(self.base.prepared.raw_size));
-        let sums = bmap::survey(raw.file(), &*task)?;
+        let sum = digest::sha256_file(raw.file(), &*task)?;
         task.finish();
         let image =
-            FileRecord { file: name.clone(), size: self.base.prepared.raw_size, sha256: sums.sha256_hex() };
-        let mut outputs = vec![self.text(&format!("magi-{}.bmap", plan.node), &sums.to_xml())?];
+            FileRecord { file: name.clone(), size: self.base.prepared.raw_size, sha256: digest::hex(&sum) };
         let (image_file, compressed) = if self.format == Format::Raw {
             (raw, None)
         } else {
@@ -104,7 +103,7 @@ impl Job<'_> {
         };
         let published = compressed.clone().unwrap_or_else(|| image.clone());
         let line = format!("{}  {}\n", published.sha256, published.file);
-        outputs.push(self.text(&format!("{}.sha256", published.file), &line)?);
+        let mut outputs = vec![self.text(&format!("{}.sha256", published.file), &line)?];
         let manifest = self.manifest(plan, &steps, image, compressed);
         let manifest_name = format!("magi-{}.manifest.json", plan.node);
         outputs.push(self.text(&manifest_name, &manifest.to_json())?);
