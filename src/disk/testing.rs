@@ -89,6 +89,18 @@ impl Image {
         Window::writable(self.file(), 0, self.len()).expect("a window")
     }
 
+    /// Makes it `bytes` again, by writing what differs.
+    pub(crate) fn restore(&self, bytes: &[u8]) {
+        const PIECE: usize = 1 << 20;
+        let window = self.window();
+        for ((now, then), at) in self.bytes().chunks(PIECE).zip(bytes.chunks(PIECE)).zip((0..).step_by(PIECE))
+        {
+            if now != then {
+                window.write_all_at(at, then).expect("written");
+            }
+        }
+    }
+
     /// Copies `other` in at byte `offset`.
     pub(crate) fn insert(&self, other: &Path, offset: u64) {
         let bytes = std::fs::read(other).expect("a file");

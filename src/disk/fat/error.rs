@@ -3,13 +3,17 @@
 use std::io;
 
 use crate::error::{Exit, Explain};
+use crate::interrupt::Interrupted;
 
 /// Why a FAT can't be read, or something can't be written to it. Paths are those on the FAT.
 #[derive(Debug, thiserror::Error)]
 pub enum FatError {
     /// The image can't be read or written.
     #[error("cannot access the FAT file system")]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
     /// What is read can't be passed on, or what is to be written can't be had.
     #[error("cannot copy `{path}`")]
     Copy {
@@ -70,10 +74,10 @@ pub enum FatError {
         /// What there is, in bytes.
         free: u64,
     },
-    /// No room for the name in FAT16's root directory, which can't grow.
+    /// No room for the name: FAT16's root directory can't grow, and no other one without end.
     #[error(
-        "no room for the name of `{path}` in the FAT's root directory: it takes {needed} slots in a row, and of \
-         the {total} there only {free} are free in a row"
+        "no room for the name of `{path}` in its folder on the FAT: it takes {needed} slots in a row, and of the \
+         {total} there at most {free} are free in a row"
     )]
     NoSlots {
         /// The file on the FAT.
@@ -95,10 +99,20 @@ pub enum FatError {
     },
 }
 
+impl From<io::Error> for FatError {
+    fn from(error: io::Error) -> Self {
+        match error.downcast::<Interrupted>() {
+            Ok(interrupted) => Self::Interrupted(interrupted),
+            Err(error) => Self::Io(error),
+        }
+    }
+}
+
 impl Explain for FatError {
     fn exit(&self) -> Exit {
         match self {
             Self::Name { .. } => Exit::Usage,
+            Self::Interrupted(interrupted) => interrupted.exit(),
             _ => Exit::Failed,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::disk::fat::FatError;
+use crate::disk::fat::{FatError, Writer};
 use crate::disk::testing::Lies;
 
 /// Byte offsets of a volume's parts.
@@ -189,5 +189,34 @@ fn no_lie_makes_it_panic_or_hang() {
             }
         }
         assert!(outcomes[0] > 100, "lies are noticed: {outcomes:?}");
+    }
+}
+
+#[test]
+fn no_lie_reaches_fatfs() {
+    for bits in [16, 32] {
+        let Some(image) = filled(bits) else { return };
+        let Parts { table, root, .. } = Parts::of(&open(&image));
+        let sound = image.bytes();
+        let place = |offset: u64| usize::try_from(offset).expect("small");
+        let regions = [0..90, place(table)..place(table) + 200, place(root)..place(root) + 800];
+        let (mut written, mut bytes) = (0, sound.clone());
+        for seed in 1000..1060 {
+            let told = Lies::new(seed).tell(&mut bytes, &regions);
+            for &(at, _) in &told {
+                image.window().write_all_at(at as u64, &bytes[at..=at]).expect("written");
+            }
+            bytes.copy_from_slice(&sound);
+            if let Ok(mut writer) = Writer::open(image.window(), 0) {
+                let done = writer.make_dir("magi").and_then(|()| writer.write("magi/x", &mut &b"x"[..], 1));
+                done.and_then(|()| writer.finish()).expect("what passed the check can be written to");
+                written += 1;
+                image.restore(&sound);
+            }
+            for (at, _) in told {
+                image.window().write_all_at(at as u64, &sound[at..=at]).expect("written");
+            }
+        }
+        assert!((5..55).contains(&written), "{written}");
     }
 }

@@ -1,5 +1,6 @@
 mod lies;
 mod reading;
+mod writing;
 
 use super::Reader;
 use crate::disk::testing::{Image, outcome, run};
