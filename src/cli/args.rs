@@ -50,7 +50,7 @@ pub struct Shared {
     /// Use only what is in the cache
     #[arg(long, global = true)]
     pub offline: bool,
-    /// Say nothing but errors
+    /// No progress and no notes, only data and errors
     #[arg(long, short = 'q', global = true)]
     pub quiet: bool,
     /// Data as JSON on stdout
@@ -61,7 +61,7 @@ pub struct Shared {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write a profile, an overlays folder and secrets to start from
+    /// Write a profile and an overlays folder to start from
     Init {
         /// Where
         #[arg(default_value = ".", value_name = "DIR")]
