@@ -21,9 +21,16 @@ pub struct Circles;
 struct Budget {
     bytes: AtomicU64,
     operations: AtomicU64,
+    /// What both were at first.
+    whole: (u64, u64),
 }
 
 impl Budget {
+    fn new(bytes: u64, operations: u64) -> Arc<Self> {
+        let whole = (bytes, operations);
+        Arc::new(Self { bytes: bytes.into(), operations: operations.into(), whole })
+    }
+
     /// Takes one operation of `bytes`; once too little is left, it stays so.
     fn spend(&self, bytes: u64) -> io::Result<()> {
         let take = |left: &AtomicU64, amount: u64| {
@@ -71,16 +78,23 @@ impl Window {
         // A sound file system is gone through a few times at most, mostly in blocks of 512 bytes or more.
         let bytes = len.saturating_mul(64).saturating_add(64 << 20);
         let operations = (len / 256).saturating_add(1 << 22);
-        let budget = Budget { bytes: bytes.into(), operations: operations.into() };
-        Ok(Self { file, start, len, position: 0, writable, budget: Arc::new(budget) })
+        Ok(Self { file, start, len, position: 0, writable, budget: Budget::new(bytes, operations) })
     }
 
     /// Replaces the budget (64 times the length plus 64 MiB; 4 million operations plus one for each 256
     /// bytes) by one of its own.
     #[must_use]
     pub fn with_budget(mut self, bytes: u64, operations: u64) -> Self {
-        self.budget = Arc::new(Budget { bytes: bytes.into(), operations: operations.into() });
+        self.budget = Budget::new(bytes, operations);
         self
+    }
+
+    /// Makes the budget whole again, for all that share it: where many pieces of work follow each other, each
+    /// may have its own.
+    pub fn renew_budget(&self) {
+        let (bytes, operations) = self.budget.whole;
+        self.budget.bytes.store(bytes, Ordering::Relaxed);
+        self.budget.operations.store(operations, Ordering::Relaxed);
     }
 
     /// The same range with a position of its own, at 0; the budget is shared.
@@ -307,6 +321,8 @@ mod tests {
         assert!(error.get_ref().expect("an inner error").is::<Circles>());
         assert!(window.is_spent());
         assert!(window.read_exact_at(0, &mut buf[..1]).is_err(), "and it stays so");
+        window.renew_budget();
+        again.read_exact_at(0, &mut buf).expect("8 of 20 again");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Format" 1.03; where Linux is stricter or laxer, Linux counts.
 
 mod boot;
+mod cache;
 mod check;
 mod clock;
 mod directory;

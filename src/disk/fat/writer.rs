@@ -7,6 +7,7 @@ use std::io::{self, Read, Write as _};
 use fatfs::{FileSystem, FsOptions};
 
 use super::boot::MIN_FAT32;
+use super::cache::{Cached, Written};
 use super::clock::{CLOCK, FixedClock};
 use super::directory::Directory;
 use super::reader::{Place, Reader};
@@ -26,7 +27,9 @@ const FREE_COUNT: u64 = 488;
 /// written; nothing counts before [`Writer::finish`].
 pub struct Writer {
     window: Window,
-    volume: FileSystem<Window>,
+    volume: FileSystem<Cached>,
+    /// Tells fatfs's cache that something was written around it.
+    written: Written,
     stamp: u32,
 }
 
@@ -59,10 +62,11 @@ impl Writer {
         }
         settle(&reader)?;
         let options = FsOptions::new().time_provider(&CLOCK);
-        let opened = guard::catch("fatfs", || FileSystem::new(window.reopen(), options));
+        let (cached, written) = Cached::new(window.reopen());
+        let opened = guard::catch("fatfs", || FileSystem::new(cached, options));
         let volume =
             opened.map_err(io::Error::from).flatten().map_err(|error| failed("/", &window, &error))?;
-        Ok(Self { window, volume, stamp })
+        Ok(Self { window, volume, written, stamp })
     }
 
     /// Writes a file of `length` bytes, anew or in place of the one there, whose name is kept. Its folder
@@ -111,7 +115,8 @@ impl Writer {
 
     /// Closes the volume and looks all of it over.
     pub fn finish(self) -> Result<(), FatError> {
-        let Self { window, volume, stamp } = self;
+        let Self { window, volume, stamp, .. } = self;
+        window.renew_budget();
         FixedClock::set(stamp);
         let closed = guard::catch("fatfs", || volume.unmount()).map_err(io::Error::from).flatten();
         closed.map_err(|error| failed("/", &window, &error))?;
@@ -125,6 +130,7 @@ impl Writer {
         let names = name::split(path)?;
         let (last, folders) = names.split_last().map_or(("", &names[..]), |(last, folders)| (*last, folders));
         let parent = folders.join("/");
+        self.window.renew_budget();
         let reader = Reader::open(self.window.reopen())?;
         let place = reader.place_of(&parent)?.ok_or_else(|| FatError::NotFound(parent.clone()))?;
         let folder = reader.directory(place, &parent)?;
@@ -145,7 +151,7 @@ impl Writer {
     fn by_fatfs(
         &self,
         path: &str,
-        work: impl FnOnce(&FileSystem<Window>) -> io::Result<()>,
+        work: impl FnOnce(&FileSystem<Cached>) -> io::Result<()>,
     ) -> Result<(), FatError> {
         FixedClock::set(self.stamp);
         let done = guard::catch("fatfs", || work(&self.volume)).map_err(io::Error::from).flatten();
@@ -171,7 +177,7 @@ impl Writer {
         parent[26..28].copy_from_slice(&up[..2]);
         let mut mended = [own, parent].concat();
         mended.resize(cluster.len(), 0);
-        Ok(self.window.write_all_at(at, &mended)?)
+        self.write_around(at, &mended)
     }
 
     /// Clears what a root directory of FAT32 that has grown has behind its new entry.
@@ -188,7 +194,12 @@ impl Writer {
         // All clusters but the last are full of the entry.
         let used = (end * SLOT).saturating_sub((chain.len() - 1) * cluster_bytes);
         let at = reader.geometry.offset_of(last) + used as u64;
-        Ok(self.window.write_all_at(at, &vec![0; cluster_bytes.saturating_sub(used)])?)
+        self.write_around(at, &vec![0; cluster_bytes.saturating_sub(used)])
+    }
+
+    fn write_around(&self, at: u64, bytes: &[u8]) -> Result<(), FatError> {
+        self.written.tell();
+        Ok(self.window.write_all_at(at, bytes)?)
     }
 }
 
@@ -255,7 +266,7 @@ fn settle(reader: &Reader) -> Result<(), FatError> {
 fn copy(
     source: &mut dyn Read,
     length: u64,
-    file: &mut fatfs::File<'_, Window>,
+    file: &mut fatfs::File<'_, Cached>,
 ) -> io::Result<io::Result<()>> {
     let mut buf = vec![0; usize::try_from(length).unwrap_or(CHUNK).clamp(1, CHUNK)];
     let mut left = length;
