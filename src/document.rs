@@ -75,8 +75,9 @@ impl Source {
 
     /// Parses the text; the table borrows from it.
     pub fn parse(&self) -> Result<Spanned<DeTable<'_>>> {
-        DeTable::parse(&self.text)
-            .map_err(|e| self.error(e.span().map_or(0, |s| s.start), e.message().trim_end_matches('.').to_owned()))
+        DeTable::parse(&self.text).map_err(|e| {
+            self.error(e.span().map_or(0, |s| s.start), e.message().trim_end_matches('.').to_owned())
+        })
     }
 
     /// The whole file as a section.
@@ -163,7 +164,10 @@ impl<'a> Section<'a> {
 
     /// `true` or `false`.
     pub fn boolean(&self, key: &str) -> Result<Option<Located<bool>>> {
-        self.typed(key, "true or false", |v| v.as_bool())
+        self.typed(key, "true or false", |value| match value {
+            DeValue::Boolean(value) => Some(*value),
+            _ => None,
+        })
     }
 
     /// A whole number.

@@ -13,13 +13,18 @@ pub mod document;
 pub mod error;
 pub mod fetch;
 pub mod image;
+pub mod init;
+pub mod inspect;
 pub mod interrupt;
+pub mod opened;
 pub mod output;
 pub mod overlay;
 pub mod plan;
+pub mod private_file;
 pub mod profile;
 pub mod progress;
 pub mod project;
 pub mod secrets;
+pub mod verify;
 
 pub use error::{Error, Exit, Result};

@@ -90,7 +90,7 @@ impl<'a> Project<'a> {
             sample: false,
             boot_mount: "/boot/firmware".into(),
         };
-        let mut store = Store::open(Path::new("/nonexistent/rehearsal"))?;
+        let mut store = Store::passing();
         for node in &self.profile.nodes {
             let secrets = self.secrets_of(node, &mut store)?;
             self.inputs(&facts).wants(node)?;
@@ -132,7 +132,7 @@ impl<'a> Project<'a> {
     /// Opens what fetching needs.
     pub fn source(&self) -> Result<Source> {
         let cache = Cache::open(&self.options.cache_dir)?;
-        let client = if self.options.offline { Client::offline() } else { Client::new()? };
+        let client = if self.options.offline { Client::offline() } else { Client::default() };
         Ok(Source { cache, client, lock: Lock::load(&self.lock_path())? })
     }
 
@@ -155,14 +155,20 @@ impl<'a> Project<'a> {
             },
         };
         let doing = || format!("preparing the base `{}`", request.source);
-        let prepared = base::prepare(&request, &source.cache, &source.client, &mut source.lock, self.progress)
-            .while_doing(doing)?;
+        let prepared =
+            base::prepare(&request, &source.cache, &source.client, &mut source.lock, self.progress)
+                .while_doing(doing)?;
         let survey = facts::survey(&prepared.raw_path, prepared.sample)?;
         Ok(Base { prepared, survey })
     }
 
     /// Fetches and verifies every file that the overlays want on `nodes`; on the sample, placeholders.
-    pub fn assets(&self, base: &Base, source: &mut Source, nodes: &[&Node]) -> Result<Box<dyn Assets + Sync>> {
+    pub fn assets(
+        &self,
+        base: &Base,
+        source: &mut Source,
+        nodes: &[&Node],
+    ) -> Result<Box<dyn Assets + Sync>> {
         let wants = self.wants(base, nodes)?;
         let Source { cache, client, lock } = source;
         let mut fetcher = Fetcher { cache, client, lock, progress: self.progress };
@@ -188,7 +194,8 @@ impl<'a> Project<'a> {
         if store.has_grown() {
             store.save()?;
             let path = store.path().display();
-            self.progress.note(&format!("made the cluster's secrets, `{path}`; keep it, and keep it private"));
+            self.progress
+                .note(&format!("made the cluster's secrets, `{path}`; keep it, and keep it private"));
         }
         Ok(secrets)
     }

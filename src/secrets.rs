@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::document::{DocumentError, Source};
 use crate::error::{Exit, Explain, FileError, Result};
-use crate::output::staged::{self, write_private};
+use crate::private_file;
 
 /// Text that no format string prints.
 #[derive(Clone, PartialEq, Eq)]
@@ -98,7 +98,9 @@ impl Explain for SecretsError {
         match self {
             Self::TooOpen { path, .. } => Some(format!("run `chmod 600 {}`", path.display())),
             Self::NoEntropy(_) => None,
-            Self::Entry { .. } => Some("restore the file from a backup; every node of a cluster needs the same".into()),
+            Self::Entry { .. } => {
+                Some("restore the file from a backup; every node of a cluster needs the same".into())
+            }
         }
     }
 }
@@ -115,7 +117,7 @@ pub struct Store {
 impl Store {
     /// Opens the file, or an empty store that will become it.
     pub fn open(path: &Path) -> Result<Self> {
-        let mut store = Self { path: path.to_path_buf(), values: BTreeMap::new(), grown: false };
+        let mut store = Self { path: path.to_path_buf(), ..Self::passing() };
         let bytes = match std::fs::read(path) {
             Ok(bytes) => Zeroizing::new(bytes),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(store),
@@ -126,8 +128,18 @@ impl Store {
         Ok(store)
     }
 
+    /// A store that is kept nowhere: for plans that are only shown.
+    pub fn passing() -> Self {
+        Self { path: PathBuf::new(), values: BTreeMap::new(), grown: false }
+    }
+
     /// The secret of this name, made now if it isn't there yet.
-    pub fn get_or_make(&mut self, overlay: &str, spec: &SecretSpec, node: &str) -> Result<Secret, SecretsError> {
+    pub fn get_or_make(
+        &mut self,
+        overlay: &str,
+        spec: &SecretSpec,
+        node: &str,
+    ) -> Result<Secret, SecretsError> {
         let mut key = format!("{overlay}.{}", spec.name);
         if spec.per_node {
             key = format!("{key}.{node}");
@@ -164,9 +176,9 @@ impl Store {
         }
         let text = self.to_toml();
         if self.path.exists() {
-            write_private(&self.path, text.as_bytes())?;
+            private_file::write(&self.path, text.as_bytes())?;
         } else {
-            staged::write_private_new(&self.path, text.as_bytes())?;
+            private_file::write_new(&self.path, text.as_bytes())?;
         }
         self.grown = false;
         Ok(())
@@ -240,7 +252,11 @@ fn flatten(
 fn refuse_open_modes(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(path).map_err(FileError::new("read", path))?.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(SecretsError::TooOpen { path: path.to_path_buf(), mode }.into()) }
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(SecretsError::TooOpen { path: path.to_path_buf(), mode }.into())
+    }
 }
 
 #[cfg(not(unix))]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::disk::ext4;
 use crate::disk::layout::{self, Layout};
-use crate::disk::window::Window;
 use crate::error::{Context as _, FileError, Result};
 use crate::plan::context::BaseFacts;
 
@@ -32,9 +31,7 @@ pub fn survey(path: &Path, sample: bool) -> Result<Survey> {
     let looking = || format!("looking into the base `{}`", path.display());
     let size = file.metadata().map_err(FileError::new("read", path))?.len();
     let layout = layout::find(&file, size).while_doing(looking)?;
-    let partition = layout.root();
-    let window = Window::read_only(Arc::clone(&file), partition.start_bytes(), partition.bytes())
-        .map_err(FileError::new("read", path))?;
+    let window = layout.root().read_only(&file).map_err(FileError::new("read", path))?;
     let root = ext4::Reader::open(&window).while_doing(looking)?;
     root.superblock().require_clean().while_doing(looking)?;
     let facts = BaseFacts {

@@ -16,7 +16,7 @@ pub(crate) fn outcome(tool: &str, args: &[&str], input: &str) -> Option<(bool, S
         let mut command = Command::new(format!("{place}{tool}"));
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // mtools is fussy about geometry that matters to floppies only.
-        command.env("MTOOLS_SKIP_CHECK", "1").env("LC_ALL", "C").spawn().ok()
+        command.env("MTOOLS_SKIP_CHECK", "1").env("LC_ALL", "C.UTF-8").spawn().ok()
     });
     let Some(mut child) = started else {
         assert!(std::env::var_os("CI").is_none(), "`{tool}` is missing, and CI must have it");
@@ -87,6 +87,18 @@ impl Image {
     /// All of it, to be written to.
     pub(crate) fn window(&self) -> Window {
         Window::writable(self.file(), 0, self.len()).expect("a window")
+    }
+
+    /// Makes it `bytes` again, by writing what differs.
+    pub(crate) fn restore(&self, bytes: &[u8]) {
+        const PIECE: usize = 1 << 20;
+        let window = self.window();
+        for ((now, then), at) in self.bytes().chunks(PIECE).zip(bytes.chunks(PIECE)).zip((0..).step_by(PIECE))
+        {
+            if now != then {
+                window.write_all_at(at, then).expect("written");
+            }
+        }
     }
 
     /// Copies `other` in at byte `offset`.

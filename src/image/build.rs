@@ -14,7 +14,6 @@ use crate::output::compress::{self, Format};
 use crate::output::digest;
 use crate::output::manifest::{self, BaseRecord, FileRecord, Manifest};
 use crate::output::staged::{self, Staged};
-use crate::output::bmap;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::project::Base;
@@ -76,9 +75,13 @@ impl Job<'_> {
         };
         let outcomes: Vec<_> = std::thread::scope(|scope| {
             let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-            handles.into_iter().map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            handles
+                .into_iter()
+                .map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
         });
-        let mut built: Vec<_> = outcomes.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        let mut built: Vec<_> =
+            outcomes.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
         built.sort_by_key(|(index, _)| *index);
         Ok(built.into_iter().map(|(_, built)| built).collect())
     }
@@ -88,10 +91,10 @@ impl Job<'_> {
         let raw = Staged::create(&self.out_dir.join(&name))?;
         let steps = self.write(plan, &raw)?;
         let task = self.progress.start(&format!("{}: hashing", plan.node), Some(self.base.prepared.raw_size));
-        let sums = bmap::survey(raw.file(), &*task)?;
+        let sum = digest::sha256_file(raw.file(), &*task)?;
         task.finish();
-        let image = FileRecord { file: name.clone(), size: self.base.prepared.raw_size, sha256: sums.sha256_hex() };
-        let mut outputs = vec![self.text(&format!("magi-{}.bmap", plan.node), &sums.to_xml())?];
+        let image =
+            FileRecord { file: name.clone(), size: self.base.prepared.raw_size, sha256: digest::hex(&sum) };
         let (image_file, compressed) = if self.format == Format::Raw {
             (raw, None)
         } else {
@@ -100,7 +103,7 @@ impl Job<'_> {
         };
         let published = compressed.clone().unwrap_or_else(|| image.clone());
         let line = format!("{}  {}\n", published.sha256, published.file);
-        outputs.push(self.text(&format!("{}.sha256", published.file), &line)?);
+        let mut outputs = vec![self.text(&format!("{}.sha256", published.file), &line)?];
         let manifest = self.manifest(plan, &steps, image, compressed);
         let manifest_name = format!("magi-{}.manifest.json", plan.node);
         outputs.push(self.text(&manifest_name, &manifest.to_json())?);
@@ -119,7 +122,8 @@ impl Job<'_> {
     fn write(&self, plan: &Plan, image: &Staged) -> Result<Vec<Step>> {
         let Base { prepared, survey } = self.base;
         let node = &plan.node;
-        let base = Arc::new(File::open(&prepared.raw_path).map_err(FileError::new("read", &prepared.raw_path))?);
+        let base =
+            Arc::new(File::open(&prepared.raw_path).map_err(FileError::new("read", &prepared.raw_path))?);
         let steps = {
             let volumes = Volumes::read_only(&base, &survey.layout)?;
             let boot = fat::Reader::open(volumes.boot)?;
@@ -142,12 +146,19 @@ impl Job<'_> {
         Ok(steps)
     }
 
-    fn compress(&self, plan: &Plan, raw: &Staged, name: &str, threads: usize) -> Result<(Staged, FileRecord)> {
+    fn compress(
+        &self,
+        plan: &Plan,
+        raw: &Staged,
+        name: &str,
+        threads: usize,
+    ) -> Result<(Staged, FileRecord)> {
         let file_name = format!("{name}.{}", self.format.extension());
         let target = Staged::create(&self.out_dir.join(&file_name))?;
         let label = format!("{}: compressing", plan.node);
         let task = self.progress.start(&label, Some(self.base.prepared.raw_size));
-        let done = compress::compress(raw.file(), target.file(), self.format, threads, &self.block_cache, &*task)?;
+        let done =
+            compress::compress(raw.file(), target.file(), self.format, threads, &self.block_cache, &*task)?;
         task.finish();
         let record = FileRecord { file: file_name, size: done.size, sha256: done.sha256_hex() };
         Ok((target, record))

@@ -25,31 +25,24 @@ pub struct Volumes {
 impl Volumes {
     /// For reading.
     pub fn read_only(file: &Arc<File>, layout: &Layout) -> Result<Self> {
-        Self::open(file, layout, Window::read_only)
+        Ok(Self {
+            boot: layout.boot().read_only(file).map_err(WindowError)?,
+            root: layout.root().read_only(file).map_err(WindowError)?,
+        })
     }
 
     /// For writing.
     pub fn writable(file: &Arc<File>, layout: &Layout) -> Result<Self> {
-        Self::open(file, layout, Window::writable)
-    }
-
-    fn open(
-        file: &Arc<File>,
-        layout: &Layout,
-        open: fn(Arc<File>, u64, u64) -> std::io::Result<Window>,
-    ) -> Result<Self> {
-        let window = |partition: &crate::disk::table::Partition| {
-            open(Arc::clone(file), partition.start_bytes(), partition.bytes()).map_err(|source| WindowError { source })
-        };
-        Ok(Self { boot: window(layout.boot())?, root: window(layout.root())? })
+        Ok(Self {
+            boot: layout.boot().writable(file).map_err(WindowError)?,
+            root: layout.root().writable(file).map_err(WindowError)?,
+        })
     }
 }
 
 /// A partition outside of what a file can have.
 #[derive(Debug, thiserror::Error)]
 #[error("a partition lies outside the image")]
-struct WindowError {
-    source: std::io::Error,
-}
+struct WindowError(#[source] std::io::Error);
 
 impl crate::error::Explain for WindowError {}

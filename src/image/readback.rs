@@ -1,15 +1,13 @@
 //! Reads an image again, with other code than wrote it, and compares it with what it must be.
 
-use sha2::{Digest as _, Sha256};
-
 use super::Volumes;
 use super::expect::{Expectation, State};
 use crate::attributes::Attributes;
 use crate::disk::ext4::{self, Kind};
 use crate::disk::fat;
 use crate::error::{Exit, Explain, Result};
+use crate::fetch::digest::Sha256Hasher;
 use crate::interrupt;
-use crate::output::digest::hex;
 use crate::overlay::Area;
 
 /// One path that isn't what it must be.
@@ -40,7 +38,8 @@ impl Explain for Differs {
 }
 
 fn listed(differences: &[Difference]) -> String {
-    let mut text: Vec<String> = differences.iter().take(5).map(|d| format!("`{}` {}", d.path, d.what)).collect();
+    let mut text: Vec<String> =
+        differences.iter().take(5).map(|d| format!("`{}` {}", d.path, d.what)).collect();
     if differences.len() > 5 {
         text.push(format!("and {} more", differences.len() - 5));
     }
@@ -73,10 +72,10 @@ pub fn require(volumes: &Volumes, expected: &[Expectation]) -> Result<()> {
 
 fn on_fat(fat: &fat::Reader, expected: &Expectation) -> Result<Option<String>> {
     let Some(entry) = fat.find(&expected.path)? else { return Ok(Some("is missing".into())) };
-    Ok(match (&expected.state, entry.is_dir) {
+    Ok(match (&expected.state, entry.folder) {
         (State::Directory { .. }, true) => None,
         (State::File { size, sha256, .. }, false) => {
-            let mut hasher = Sha256::new();
+            let mut hasher = Sha256Hasher::default();
             let content = fat.read(&expected.path)?;
             hasher.update(&content);
             content_differs(*size, sha256.as_deref(), content.len() as u64, hasher)
@@ -99,7 +98,7 @@ fn on_ext4(root: &ext4::Reader, expected: &Expectation) -> Result<Option<String>
             if let Some(what) = attributes_differ(*attributes, found) {
                 return Ok(Some(what));
             }
-            let mut hasher = Sha256::new();
+            let mut hasher = Sha256Hasher::default();
             let length = root.read_with(path, stat.size, &mut |piece| hasher.update(piece))?;
             content_differs(*size, sha256.as_deref(), length, hasher)
         }
@@ -113,14 +112,15 @@ fn attributes_differ(expected: Option<Attributes>, found: Attributes) -> Option<
         return Some(format!("has mode {:04o}, not {:04o}", found.mode, expected.mode));
     }
     let owner = |a: Attributes| format!("{}:{}", a.uid, a.gid);
-    (owner(expected) != owner(found)).then(|| format!("belongs to {}, not to {}", owner(found), owner(expected)))
+    (owner(expected) != owner(found))
+        .then(|| format!("belongs to {}, not to {}", owner(found), owner(expected)))
 }
 
-fn content_differs(size: u64, sha256: Option<&str>, found_size: u64, found: Sha256) -> Option<String> {
+fn content_differs(size: u64, sha256: Option<&str>, found_size: u64, found: Sha256Hasher) -> Option<String> {
     if size != found_size {
         return Some(format!("has {found_size} bytes, not {size}"));
     }
     // A secret's hash isn't in the manifest; `verify` then has only its size.
     let sha256 = sha256?;
-    (hex(&found.finalize()) != sha256).then(|| "has other content".to_owned())
+    (found.finish().to_string() != sha256).then(|| "has other content".to_owned())
 }

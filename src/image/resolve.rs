@@ -12,7 +12,7 @@ use crate::disk::ext4::{self, Kind};
 use crate::disk::fat;
 use crate::disk::sysconf::{self, SysconfError};
 use crate::error::{Explain, FileError, Result};
-use crate::output::digest;
+use crate::fetch::digest::Sha256;
 use crate::overlay::Area;
 use crate::plan::{Action, Content, Edit, Patch, Plan};
 
@@ -123,7 +123,8 @@ impl Explain for ResolveError {
         match self {
             Self::Symlink { path, link, target, .. } => {
                 let parent = link.rsplit_once('/').map_or("", |(parent, _)| parent);
-                let absolute = if target.starts_with('/') { target.clone() } else { format!("{parent}/{target}") };
+                let absolute =
+                    if target.starts_with('/') { target.clone() } else { format!("{parent}/{target}") };
                 Some(format!("write to `{absolute}{}` instead", &path[link.len()..]))
             }
             Self::NoMatch { .. } => Some("set `required = false` if it may be absent".into()),
@@ -174,10 +175,16 @@ impl Ground<'_> {
             Action::Directory(given) => {
                 (State::Directory { attributes: attributes(given) }, Body::None, "a folder")
             }
-            Action::Symlink { target } => (State::Symlink { target: target.clone() }, Body::None, "a symlink"),
+            Action::Symlink { target } => {
+                (State::Symlink { target: target.clone() }, Body::None, "a symlink")
+            }
             Action::File(content, given) => {
                 let (size, sha256, origin, body) = content_of(content)?;
-                (State::File { attributes: attributes(given), size, sha256: Some(sha256), origin }, body, "a file")
+                (
+                    State::File { attributes: attributes(given), size, sha256: Some(sha256), origin },
+                    body,
+                    "a file",
+                )
             }
             Action::Patch(_) => unreachable!("patches are grouped by the caller"),
         };
@@ -188,7 +195,7 @@ impl Ground<'_> {
     fn nothing_in_the_way(&self, edit: &Edit, wanted: &'static str) -> Result<()> {
         let found = match edit.area {
             Area::Root => self.root.stat(&edit.path)?.map(|s| kind_name(s.kind)),
-            Area::Boot => self.boot.find(&edit.path)?.map(|e| if e.is_dir { "a folder" } else { "a file" }),
+            Area::Boot => self.boot.find(&edit.path)?.map(|e| if e.folder { "a folder" } else { "a file" }),
         };
         match found {
             // A link takes the place of a file, as `ln -f` would: `/etc/localtime` may be either.
@@ -226,7 +233,7 @@ impl Ground<'_> {
         let state = State::File {
             attributes,
             size: content.len() as u64,
-            sha256: Some(digest::sha256_hex(&content)),
+            sha256: Some(Sha256::of(&content).to_string()),
             origin: None,
         };
         Ok(Some(step(first, state, Body::Inline(content.into()))))
@@ -235,7 +242,7 @@ impl Ground<'_> {
     fn existing(&self, edit: &Edit) -> Result<Option<(Vec<u8>, Option<Attributes>)>> {
         match edit.area {
             Area::Boot => match self.boot.find(&edit.path)? {
-                Some(entry) if !entry.is_dir => Ok(Some((self.boot.read(&edit.path)?, None))),
+                Some(entry) if !entry.folder => Ok(Some((self.boot.read(&edit.path)?, None))),
                 _ => Ok(None),
             },
             Area::Root => match self.root.stat(&edit.path)? {
@@ -256,7 +263,9 @@ impl Ground<'_> {
         for (end, _) in edit.path.match_indices('/').skip(1) {
             let parent = &edit.path[..end];
             let found = match edit.area {
-                Area::Boot => self.boot.find(parent)?.map(|e| if e.is_dir { Kind::Directory } else { Kind::File }),
+                Area::Boot => {
+                    self.boot.find(parent)?.map(|e| if e.folder { Kind::Directory } else { Kind::File })
+                }
                 Area::Root => self.root.stat(parent)?.map(|s| s.kind),
             };
             let (overlay, path) = (edit.overlay.clone(), edit.path.clone());
@@ -264,7 +273,9 @@ impl Ground<'_> {
                 Some(Kind::Directory) => {}
                 Some(Kind::Symlink) => {
                     let target = self.root.read_link(parent)?;
-                    return Err(ResolveError::Symlink { overlay, path, link: parent.to_owned(), target }.into());
+                    return Err(
+                        ResolveError::Symlink { overlay, path, link: parent.to_owned(), target }.into()
+                    );
                 }
                 Some(kind) => {
                     let (wanted, at, found) = ("a file", parent.to_owned(), kind_name(kind));
@@ -274,7 +285,7 @@ impl Ground<'_> {
                     let attributes =
                         (edit.area == Area::Root).then_some(Attributes { mode: 0o755, uid: 0, gid: 0 });
                     let mut folder = step(edit, State::Directory { attributes }, Body::None);
-                    folder.expected.path = parent.to_owned();
+                    parent.clone_into(&mut folder.expected.path);
                     folder.expected.secret = false;
                     missing.push(folder);
                 }
@@ -321,7 +332,7 @@ fn step(edit: &Edit, state: State, body: Body) -> Step {
 fn content_of(content: &Content) -> Result<(u64, String, Option<String>, Body)> {
     match content {
         Content::Inline(bytes) => {
-            Ok((bytes.len() as u64, digest::sha256_hex(bytes), None, Body::Inline(bytes.clone())))
+            Ok((bytes.len() as u64, Sha256::of(bytes).to_string(), None, Body::Inline(bytes.clone())))
         }
         Content::Fetched(asset) => {
             let (Some(file), Some(size), Some(sha256)) = (&asset.file, asset.size, &asset.sha256) else {
@@ -371,5 +382,12 @@ impl Body {
                 Ok((Box::new(file.take(length)), length))
             }
         }
+    }
+}
+
+impl Step {
+    /// Bytes to write.
+    pub fn size(&self) -> u64 {
+        if let State::File { size, .. } = self.expected.state { size } else { 0 }
     }
 }

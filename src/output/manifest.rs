@@ -91,7 +91,9 @@ impl Explain for ManifestError {
     }
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Missing { .. } => Some("name it with `--manifest`; a build leaves it beside the image".into()),
+            Self::Missing { .. } => {
+                Some("name it with `--manifest`; a build leaves it beside the image".into())
+            }
             Self::Invalid { .. } => Some("build the image again".into()),
         }
     }
@@ -111,7 +113,9 @@ impl Manifest {
         let invalid = |why: String| ManifestError::Invalid { path: path.to_path_buf(), why };
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|e| invalid(e.to_string()))?;
         if manifest.format != FORMAT {
-            return Err(invalid(format!("its format is {}, this version reads {FORMAT}", manifest.format)).into());
+            return Err(
+                invalid(format!("its format is {}, this version reads {FORMAT}", manifest.format)).into()
+            );
         }
         Ok(manifest)
     }

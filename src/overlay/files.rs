@@ -134,7 +134,8 @@ fn walk(top: &Path, folder: &Path, files: &mut Vec<OverlayFile>) -> Result<()> {
 
 fn is_leftover(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    name.ends_with('~') || name.starts_with(".#") || name.ends_with(".swp") || name == ".DS_Store"
+    let swap = Path::new(name).extension().is_some_and(|e| e == "swp");
+    swap || name.ends_with('~') || name.starts_with(".#") || name == ".DS_Store"
 }
 
 /// Sorts a file by its first folder; what lies beside `overlay.toml` is documentation.

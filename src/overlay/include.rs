@@ -1,11 +1,11 @@
 //! The user's own files that an overlay takes in: read once, before any plan is made.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::Overlay;
 use super::settings::{Value, Values};
 use crate::error::{Exit, Explain, FileError, Result};
+use crate::plan::{Asset, Content};
 
 /// A file of the user's.
 #[derive(Debug, Clone)]
@@ -14,8 +14,8 @@ pub struct Included {
     pub setting: String,
     /// Its path below the named file's folder, or below the named folder.
     pub name: String,
-    /// What it holds.
-    pub bytes: Arc<[u8]>,
+    /// What it holds; a large file is only hashed here and copied later.
+    pub content: Content,
 }
 
 /// A file that can't be taken in.
@@ -29,9 +29,6 @@ pub enum IncludeError {
         /// What would do.
         endings: String,
     },
-    /// More than an etcd or an SD card should be asked to take.
-    #[error("`{}` is larger than {LARGEST} bytes", .0.display())]
-    Large(PathBuf),
     /// Not a name to use in an image.
     #[error("`{}` has a name that isn't UTF-8", .0.display())]
     Name(PathBuf),
@@ -43,7 +40,8 @@ impl Explain for IncludeError {
     }
 }
 
-const LARGEST: u64 = 16 << 20;
+/// Up to this many bytes are kept in memory.
+const SMALL: u64 = 1 << 20;
 
 /// Reads every file that `values` names for the includes of `overlay`, in name order.
 pub fn gather(overlay: &Overlay, values: &Values) -> Result<Vec<Included>> {
@@ -93,13 +91,15 @@ fn folder(
 }
 
 fn file(setting: &str, top: &Path, path: &Path) -> Result<Included> {
+    let name =
+        path.strip_prefix(top).ok().and_then(Path::to_str).ok_or_else(|| IncludeError::Name(path.into()))?;
     let size = std::fs::metadata(path).map_err(FileError::new("read", path))?.len();
-    if size > LARGEST {
-        return Err(IncludeError::Large(path.to_path_buf()).into());
-    }
-    let name = path.strip_prefix(top).ok().and_then(Path::to_str).ok_or_else(|| IncludeError::Name(path.into()))?;
-    let bytes = std::fs::read(path).map_err(FileError::new("read", path))?;
-    Ok(Included { setting: setting.to_owned(), name: name.replace('\\', "/"), bytes: bytes.into() })
+    let content = if size <= SMALL {
+        Content::Inline(std::fs::read(path).map_err(FileError::new("read", path))?.into())
+    } else {
+        Content::Fetched(Asset::local(path)?)
+    };
+    Ok(Included { setting: setting.to_owned(), name: name.replace('\\', "/"), content })
 }
 
 fn has_ending(path: &Path, extensions: &[String]) -> bool {

@@ -69,7 +69,8 @@ impl Shelf {
 
     /// Reads one; `None` if there is none of that name.
     pub fn load(&self, name: &str) -> Result<Option<Overlay>> {
-        if let Some(folder) = self.folders.iter().map(|f| f.join(name)).find(|f| f.join(SPEC_FILE).is_file()) {
+        if let Some(folder) = self.folders.iter().map(|f| f.join(name)).find(|f| f.join(SPEC_FILE).is_file())
+        {
             return from_folder(name, &folder).map(Some);
         }
         let Some(toml) = builtin::file(&format!("overlays/{name}/{SPEC_FILE}")) else { return Ok(None) };
@@ -88,7 +89,7 @@ impl Shelf {
         }
         for (name, settings) in &profile.settings {
             if !ordered.iter().any(|o| o.name == *name) {
-                return Err(self.unused(profile, name, settings.at, &ordered).into());
+                return Err(unused(profile, name, settings.at, &ordered).into());
             }
         }
         Ok(ordered)
@@ -109,7 +110,8 @@ impl Shelf {
         trail.push(name.to_owned());
         for need in &overlay.spec.needs {
             if trail.contains(&need.value) {
-                let what = format!("overlays need each other in a circle: {} → {}", trail.join(" → "), need.value);
+                let what =
+                    format!("overlays need each other in a circle: {} → {}", trail.join(" → "), need.value);
                 return Err(overlay.source.error(need.at, what).into());
             }
             self.add(&need.value, trail, ordered, &|| self.missing(&overlay.source, need))?;
@@ -124,17 +126,19 @@ impl Shelf {
         let error = source.error(wanted.at, format!("there is no overlay `{}`", wanted.value));
         error.hinting(match nearest(&wanted.value, names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are {}; your own goes into `overlays/{}/`", listed(names.iter()), wanted.value),
+            None => {
+                format!("there are {}; your own goes into `overlays/{}/`", listed(names.iter()), wanted.value)
+            }
         })
     }
+}
 
-    fn unused(&self, profile: &Profile, name: &str, at: usize, used: &[Overlay]) -> DocumentError {
-        let what = format!("`[overlays.{name}]` sets an overlay that isn't used");
-        let error = profile.source.error(at, what);
-        match nearest(name, used.iter().map(|o| o.name.as_str())) {
-            Some(near) => error.hinting(format!("did you mean `{near}`?")),
-            None => error.hinting(format!("add `{name}` to `overlays.use`, or remove the table")),
-        }
+fn unused(profile: &Profile, name: &str, at: usize, used: &[Overlay]) -> DocumentError {
+    let what = format!("`[overlays.{name}]` sets an overlay that isn't used");
+    let error = profile.source.error(at, what);
+    match nearest(name, used.iter().map(|o| o.name.as_str())) {
+        Some(near) => error.hinting(format!("did you mean `{near}`?")),
+        None => error.hinting(format!("add `{name}` to `overlays.use`, or remove the table")),
     }
 }
 

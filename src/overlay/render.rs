@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Object, Value};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 
@@ -61,12 +62,13 @@ impl<'a> Scope<'a> {
         values: BTreeMap<String, Value>,
         secrets: BTreeMap<String, Secret>,
     ) -> Self {
+        let mut syntax = SyntaxConfig::builder();
+        let syntax = syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);
+        let syntax = syntax.build().unwrap_or_default();
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_keep_trailing_newline(true);
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
+        environment.set_syntax(syntax);
         environment.set_fuel(Some(FUEL));
         environment.set_debug(false);
         environment.add_filter("urlencode", |text: String| percent_encoded(&text));
@@ -80,7 +82,11 @@ impl<'a> Scope<'a> {
         let (context, touched) = self.context();
         let rendered = self.environment.render_named_str(shown, text, context);
         let secret = touched.load(Ordering::Relaxed);
-        let text = rendered.map_err(|e| self.error(shown, 0, &e, secret))?;
+        let text = rendered.map_err(|e| TemplateError {
+            file: shown.to_owned(),
+            line: e.line().unwrap_or(1),
+            what: what(&e, secret),
+        })?;
         Ok(Rendered { text, secret })
     }
 
@@ -124,7 +130,8 @@ impl<'a> Scope<'a> {
     fn evaluate(&self, written: &Located<String>) -> Result<Value, TemplateError> {
         let expression = self.environment.compile_expression(&written.value);
         let (context, touched) = self.context();
-        let value = expression.and_then(|e| e.eval(context)).map_err(|e| self.error_in_toml(written.at, &e))?;
+        let value =
+            expression.and_then(|e| e.eval(context)).map_err(|e| self.error_in_toml(written.at, &e))?;
         if touched.load(Ordering::Relaxed) {
             return Err(self.complain(written.at, "a secret can't decide what an image holds"));
         }
@@ -137,11 +144,6 @@ impl<'a> Scope<'a> {
         let mut context = self.values.clone();
         context.insert("secrets".into(), Value::from_object(secrets));
         (Value::from(context), touched)
-    }
-
-    fn error(&self, shown: &str, base: usize, error: &minijinja::Error, secret: bool) -> TemplateError {
-        let line = base + error.line().unwrap_or(1);
-        TemplateError { file: shown.to_owned(), line, what: what(error, secret) }
     }
 
     fn error_in_toml(&self, at: usize, error: &minijinja::Error) -> TemplateError {
@@ -198,6 +200,7 @@ fn percent_encoded(text: &str) -> String {
     encoded
 }
 
+#[allow(clippy::needless_pass_by_value)] // a filter's argument
 fn network(text: String) -> Result<String, minijinja::Error> {
     let address: Address = text
         .parse()

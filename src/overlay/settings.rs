@@ -9,7 +9,7 @@ use super::Overlay;
 use crate::document::{DocumentError, Located, Section, integer, listed, nearest};
 use crate::profile::{Profile, RawValue};
 
-type Result<T> = std::result::Result<T, DocumentError>;
+type Result<T, E = DocumentError> = std::result::Result<T, E>;
 
 /// What a setting holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,12 +84,13 @@ impl SettingSpec {
                 return Err(section.error_at(kind_name.at, what));
             }
         };
-        let pattern = match section.string("pattern")? {
-            None => None,
-            Some(p) => Some(Regex::new(&p.value).map_err(|e| {
-                section.error_at(p.at, format!("`pattern` isn't a regular expression: {e}"))
-            })?),
-        };
+        let pattern =
+            match section.string("pattern")? {
+                None => None,
+                Some(p) => Some(Regex::new(&p.value).map_err(|e| {
+                    section.error_at(p.at, format!("`pattern` isn't a regular expression: {e}"))
+                })?),
+            };
         let default = match section.value("default") {
             None => None,
             Some((value, span)) => Some(default(kind, value).ok_or_else(|| {
@@ -216,11 +217,12 @@ pub fn check(overlay: &Overlay, profile: &Profile) -> Result<Values> {
                 let value = spec.accept(&given.value).map_err(|why| {
                     complain(given.at, format!("{dotted} {why}")).hinting(spec.help.clone())
                 })?;
-                resolved(spec.kind, value, profile).map_err(|why| complain(given.at, format!("{dotted} {why}")))?
+                resolved(spec.kind, value, profile)
+                    .map_err(|why| complain(given.at, format!("{dotted} {why}")))?
             }
-            None => spec.absent().ok_or_else(|| {
-                complain(raw.at, format!("{dotted} is missing")).hinting(spec.help.clone())
-            })?,
+            None => spec
+                .absent()
+                .ok_or_else(|| complain(raw.at, format!("{dotted} is missing")).hinting(spec.help.clone()))?,
         };
         values.insert(spec.name.clone(), value);
     }
@@ -231,11 +233,17 @@ pub fn check(overlay: &Overlay, profile: &Profile) -> Result<Values> {
 fn resolved(kind: Kind, value: Value, profile: &Profile) -> Result<Value, String> {
     let find = |written: String| {
         let path = profile.resolve(&written);
-        if path.exists() { Ok(path.display().to_string()) } else { Err(format!("names `{}`, which isn't there", path.display())) }
+        if path.exists() {
+            Ok(path.display().to_string())
+        } else {
+            Err(format!("names `{}`, which isn't there", path.display()))
+        }
     };
     match (kind, value) {
         (Kind::Path, Value::Text(written)) if !written.is_empty() => find(written).map(Value::Text),
-        (Kind::Paths, Value::List(list)) => list.into_iter().map(find).collect::<Result<_, _>>().map(Value::List),
+        (Kind::Paths, Value::List(list)) => {
+            list.into_iter().map(find).collect::<Result<_, _>>().map(Value::List)
+        }
         (_, value) => Ok(value),
     }
 }

@@ -337,7 +337,8 @@ fn includes_name_path_settings(source: &Source, spec: &Spec) -> Result<()> {
         let name = &include.setting.value;
         let fits = |s: &&SettingSpec| s.name == *name && matches!(s.kind, Kind::Path | Kind::Paths);
         if spec.settings.iter().find(fits).is_none() {
-            let what = format!("`[[include]]` names `{name}`, which isn't a setting of type `path` or `paths`");
+            let what =
+                format!("`[[include]]` names `{name}`, which isn't a setting of type `path` or `paths`");
             return Err(source.error(include.setting.at, what));
         }
     }
@@ -360,7 +361,9 @@ mod tests {
         );
         assert!(error("[[dir]]\npath = \"/a\"\nmode = \"rwx\"").contains("line 4: `rwx` isn't a file mode"));
         assert!(error("[[file]]\npath = \"/a\"\nowner = \"root:root\"").contains("isn't an owner"));
-        assert!(error("[[patch]]\npath = \"/a\"\nmatch = \"(\"\nreplace = \"\"").contains("regular expression"));
+        assert!(
+            error("[[patch]]\npath = \"/a\"\nmatch = \"(\"\nreplace = \"\"").contains("regular expression")
+        );
         assert!(error("[[include]]\nsetting = \"x\"\ninto = \"/a\"").contains("isn't a setting of type"));
         assert!(error("[[secret]]\nname = \"a\"\nkind = \"hex\"\nlength = 2").contains("between 8 and 256"));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::value::Value;
+use minijinja::value::{Serde, Value};
 use serde::Serialize;
 
 use crate::overlay::settings::Values;
@@ -69,11 +69,11 @@ pub fn shared(profile: &Profile, node: &Node, keys: &[String], base: &BaseFacts)
     ]);
     let nodes: Vec<_> = profile.nodes.iter().map(node_value).collect();
     BTreeMap::from([
-        ("cluster".to_owned(), Value::from_iter(cluster)),
-        ("node".to_owned(), Value::from_serialize(node_value(node))),
-        ("nodes".to_owned(), Value::from_serialize(nodes)),
-        ("base".to_owned(), Value::from_serialize(base)),
-        ("ssh".to_owned(), Value::from_iter([("authorized_keys", Value::from(keys.to_vec()))])),
-        ("magi".to_owned(), Value::from_iter([("version", Value::from(env!("CARGO_PKG_VERSION")))])),
+        ("cluster".to_owned(), Value::from_pairs(cluster)),
+        ("node".to_owned(), Value::from(Serde(node_value(node)))),
+        ("nodes".to_owned(), Value::from(Serde(nodes))),
+        ("base".to_owned(), Value::from(Serde(base))),
+        ("ssh".to_owned(), Value::from_pairs([("authorized_keys", Value::from(keys.to_vec()))])),
+        ("magi".to_owned(), Value::from_pairs([("version", Value::from(env!("CARGO_PKG_VERSION")))])),
     ])
 }

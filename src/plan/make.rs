@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::value::Value;
+use minijinja::value::{Serde, Value};
 
 use super::context::{self, BaseFacts, Neighbour};
 use super::want::{Assets, Proof, Want};
@@ -154,29 +154,32 @@ impl<'a> Inputs<'a> {
 
     fn scopes(&self, node: &Node, secrets: &NodeSecrets) -> Result<Vec<Work<'a>>> {
         let mut shared = context::shared(self.profile, node, self.keys, self.base);
-        let uses: Vec<_> = self.overlays.iter().map(|o| o.name.as_str()).collect();
+        let uses: Vec<String> = self.overlays.iter().map(|o| o.name.clone()).collect();
         shared.insert("uses".into(), Value::from(uses));
         let mut neighbours: BTreeMap<&str, Neighbour> = self
             .overlays
             .iter()
-            .map(|o| (o.name.as_str(), Neighbour { settings: self.values(o), packages: vec![], services: vec![] }))
+            .map(|o| {
+                (o.name.as_str(), Neighbour { settings: self.values(o), packages: vec![], services: vec![] })
+            })
             .collect();
         // Conditions of packages may look at others' settings, so these come first.
-        shared.insert("overlays".into(), Value::from_serialize(&neighbours));
+        shared.insert("overlays".into(), Value::from(Serde(&neighbours)));
         for overlay in self.overlays {
             let scope = self.scope(overlay, &shared, &BTreeMap::new());
             let packages = names(&scope, &overlay.spec.packages)?;
             let services = names(&scope, &overlay.spec.services)?;
-            neighbours.insert(&overlay.name, Neighbour { settings: self.values(overlay), packages, services });
+            neighbours
+                .insert(&overlay.name, Neighbour { settings: self.values(overlay), packages, services });
         }
-        shared.insert("overlays".into(), Value::from_serialize(&neighbours));
+        shared.insert("overlays".into(), Value::from(Serde(&neighbours)));
         let none = BTreeMap::new();
         Ok(self
             .overlays
             .iter()
             .map(|overlay| {
                 let own = secrets.get(&overlay.name).unwrap_or(&none);
-                Work { overlay, scope: self.scope(overlay, &shared, own), settings: self.values(overlay) }
+                Work { overlay, scope: self.scope(overlay, &shared, own) }
             })
             .collect())
     }
@@ -188,7 +191,7 @@ impl<'a> Inputs<'a> {
         secrets: &BTreeMap<String, Secret>,
     ) -> Scope<'a> {
         let mut values = shared.clone();
-        values.insert("settings".into(), Value::from_serialize(self.values(overlay)));
+        values.insert("settings".into(), Value::from(Serde(self.values(overlay))));
         Scope::new(overlay, values, secrets.clone())
     }
 
@@ -249,13 +252,15 @@ fn names(scope: &Scope<'_>, groups: &[Names]) -> Result<Vec<String>> {
 struct Work<'a> {
     overlay: &'a Overlay,
     scope: Scope<'a>,
-    settings: Values,
 }
 
 impl Work<'_> {
     fn edit(&self, area: Area, path: &str, action: Action) -> Result<Edit> {
-        let path = path::checked(path)
-            .map_err(|why| PlanError::Path { overlay: self.overlay.name.clone(), path: path.to_owned(), why })?;
+        let path = path::checked(path).map_err(|why| PlanError::Path {
+            overlay: self.overlay.name.clone(),
+            path: path.to_owned(),
+            why,
+        })?;
         Ok(Edit { area, path: path.to_owned(), overlay: self.overlay.name.clone(), action, secret: false })
     }
 
@@ -294,7 +299,8 @@ impl Work<'_> {
                 continue;
             }
             let (bytes, secret) = if file.template {
-                let text = std::str::from_utf8(&file.bytes).map_err(|_| PlanError::NotText(file.shown.clone()))?;
+                let text =
+                    std::str::from_utf8(&file.bytes).map_err(|_| PlanError::NotText(file.shown.clone()))?;
                 let rendered = self.scope.file(&file.shown, text)?;
                 (rendered.text.into_bytes().into(), rendered.secret)
             } else {
@@ -305,7 +311,8 @@ impl Work<'_> {
             }
             let usual = if secret { 0o600 } else { usual_mode(&bytes) };
             let attributes = attributes(rule.map(|r| r.attributes), usual);
-            let mut edit = self.edit(file.area, &file.path, Action::File(Content::Inline(bytes), attributes))?;
+            let mut edit =
+                self.edit(file.area, &file.path, Action::File(Content::Inline(bytes), attributes))?;
             edit.secret = secret;
             self.keep_secret(&edit, attributes.mode)?;
             edits.push(edit);
@@ -359,7 +366,7 @@ impl Work<'_> {
         let mut edits = Vec::new();
         for fetch in &self.overlay.spec.fetches {
             if let Some(want) = self.want(fetch)? {
-                let action = Action::File(Content::Fetched(assets.get(&want)), want.attributes);
+                let action = Action::File(assets.get(&want), want.attributes);
                 edits.push(self.edit(Area::Root, &want.path, action)?);
             }
         }
@@ -375,7 +382,7 @@ impl Work<'_> {
             let into = self.scope.text(&include.into)?;
             let attributes = attributes(Some(include.attributes), 0o644);
             for file in files.iter().filter(|f| f.setting == include.setting.value) {
-                let action = Action::File(Content::Inline(file.bytes.clone()), attributes);
+                let action = Action::File(file.content.clone(), attributes);
                 edits.push(self.edit(Area::Root, &format!("{into}/{}", file.name), action)?);
             }
         }
@@ -396,7 +403,11 @@ impl Work<'_> {
                 if target.is_empty() || target.len() > 255 || target.chars().any(char::is_control) {
                     return Err(self.scope.complain(link.target.at, "the link's target is no path").into());
                 }
-                edits.push(self.edit(Area::Root, &self.scope.text(&link.path)?, Action::Symlink { target })?);
+                edits.push(self.edit(
+                    Area::Root,
+                    &self.scope.text(&link.path)?,
+                    Action::Symlink { target },
+                )?);
             }
         }
         Ok(edits)

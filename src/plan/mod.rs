@@ -9,10 +9,13 @@ mod path;
 pub mod show;
 pub mod want;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use regex::Regex;
+
+use crate::error::FileError;
+use crate::fetch::digest::Sha256;
 
 pub use crate::attributes::Attributes;
 pub use crate::overlay::Area;
@@ -100,6 +103,16 @@ impl Edit {
     /// Sorts edits: by file system, then by path, so that parents come first.
     pub fn key(&self) -> (Area, &str) {
         (self.area, &self.path)
+    }
+}
+
+impl Asset {
+    /// A file of the user's, hashed as it is now.
+    pub fn local(path: &Path) -> Result<Self, FileError> {
+        let file = std::fs::File::open(path).map_err(FileError::new("read", path))?;
+        let (sha256, size) = Sha256::of_reader(file).map_err(FileError::new("read", path))?;
+        let (origin, sha256) = (path.display().to_string(), sha256.to_string());
+        Ok(Self { file: Some(path.to_path_buf()), origin, size: Some(size), sha256: Some(sha256) })
     }
 }
 

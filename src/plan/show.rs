@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Action, Area, Edit, Patch, Plan};
-use crate::output::digest::sha256_hex;
+use crate::fetch::digest::Sha256;
 use crate::output::human;
 
 /// One edit for `plan --json`.
@@ -46,7 +46,9 @@ fn shown(edit: &Edit) -> Shown<'_> {
     let (attributes, size, sha256, origin) = match &edit.action {
         Action::Directory(a) => (Some(a), None, None, None),
         Action::File(content, a) => match content {
-            super::Content::Inline(bytes) => (Some(a), content.size(), Some(sha256_hex(bytes)), None),
+            super::Content::Inline(bytes) => {
+                (Some(a), content.size(), Some(Sha256::of(bytes).to_string()), None)
+            }
             super::Content::Fetched(asset) => {
                 (Some(a), asset.size, asset.sha256.clone(), Some(asset.origin.as_str()))
             }

@@ -1,6 +1,6 @@
 //! What a plan needs from the network, before it is there.
 
-use crate::plan::{Area, Asset, Attributes};
+use crate::plan::{Asset, Attributes, Content};
 
 /// A file that an overlay wants fetched for a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,27 +41,20 @@ pub enum Proof {
 
 /// Wanted files that are there, by overlay and path.
 pub trait Assets {
-    /// The file for `want`.
-    fn get(&self, want: &Want) -> Asset;
+    /// The content for `want`.
+    fn get(&self, want: &Want) -> Content;
 }
 
 /// For showing a plan without fetching: what is known of each file.
 pub struct Unfetched;
 
 impl Assets for Unfetched {
-    fn get(&self, want: &Want) -> Asset {
+    fn get(&self, want: &Want) -> Content {
         let sha256 = match &want.proof {
             Proof::Sha256(hash) => Some(hash.clone()),
             _ => None,
         };
         let origin = want.local.clone().unwrap_or_else(|| want.url.clone());
-        Asset { file: None, origin, size: None, sha256 }
-    }
-}
-
-impl Want {
-    /// On which file system it goes.
-    pub fn area(&self) -> Area {
-        Area::Root
+        Content::Fetched(Asset { file: None, origin, size: None, sha256 })
     }
 }

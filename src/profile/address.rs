@@ -26,10 +26,12 @@ impl Address {
 
     /// Whether `ip` is a host of the same network.
     pub fn reaches(&self, ip: Ipv4Addr) -> bool {
-        ip.to_bits() & self.mask() == self.network().to_bits() && ip != self.network() && ip != self.broadcast()
+        ip.to_bits() & self.mask() == self.network().to_bits()
+            && ip != self.network()
+            && ip != self.broadcast()
     }
 
-    fn mask(&self) -> u32 {
+    fn mask(self) -> u32 {
         u32::MAX << (32 - u32::from(self.prefix.clamp(1, 32)))
     }
 }
@@ -45,8 +47,7 @@ impl FromStr for Address {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (ip, prefix) =
-            text.split_once('/').ok_or("lacks the network's prefix, as in `10.0.0.12/24`")?;
+        let (ip, prefix) = text.split_once('/').ok_or("lacks the network's prefix, as in `10.0.0.12/24`")?;
         let ip: Ipv4Addr = ip.parse().map_err(|_| "isn't an IPv4 address with a prefix")?;
         let prefix: u8 = prefix.parse().map_err(|_| "has a prefix that isn't a number")?;
         if !(1..=30).contains(&prefix) {
@@ -65,7 +66,11 @@ impl FromStr for Address {
 
 /// Whether a single machine on a LAN can have it.
 pub(super) fn is_host(ip: Ipv4Addr) -> bool {
-    !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.is_broadcast() || ip.octets()[0] == 0)
+    !(ip.is_unspecified()
+        || ip.is_loopback()
+        || ip.is_multicast()
+        || ip.is_broadcast()
+        || ip.octets()[0] == 0)
 }
 
 #[cfg(test)]

@@ -72,6 +72,9 @@ mod tests {
         let twice = node("melchior", "10.0.0.12/24") + &node("caspar", "10.0.0.12/24");
         assert!(message(vip, &twice).ends_with("`melchior` and `caspar` have the same address 10.0.0.12"));
         assert!(message("vip = \"10.0.0.100\"", &node("caspar", "10.0.0.12/24")).ends_with("has no gateway"));
-        assert!(message("vip = \"10.0.0.100\"\ngateway = \"10.0.0.100\"", "[[node]]\nname = \"a\"").contains("gateway's"));
+        assert!(
+            message("vip = \"10.0.0.100\"\ngateway = \"10.0.0.100\"", "[[node]]\nname = \"a\"")
+                .contains("gateway's")
+        );
     }
 }

@@ -50,7 +50,8 @@ fn cluster(section: Section<'_>) -> Result<Located<Cluster>> {
     let interface = match section.string("interface")? {
         Some(interface) => {
             let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-            if interface.value.is_empty() || interface.value.len() > 15 || !interface.value.chars().all(legal) {
+            if interface.value.is_empty() || interface.value.len() > 15 || !interface.value.chars().all(legal)
+            {
                 let what = format!("`{}` isn't a network interface's name", interface.value);
                 return Err(section.error_at(interface.at, what).hinting("a Pi's wired port is `eth0`"));
             }
@@ -141,7 +142,9 @@ fn nodes(root: &Section<'_>) -> Result<Vec<Located<Node>>> {
             && let Some(first) = starter.replace(name.value.clone())
         {
             let what = format!("`{first}` and `{}` both have `init = true`", name.value);
-            return Err(section.error_at(init.at, what).hinting("one node starts the cluster, the others join it"));
+            return Err(section
+                .error_at(init.at, what)
+                .hinting("one node starts the cluster, the others join it"));
         }
         let address = section.string("address")?;
         let address = address.map(|a| parse_address(&section, &a)).transpose()?;

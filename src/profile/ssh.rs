@@ -9,7 +9,7 @@ use ssh_key::private::{Ed25519Keypair, PrivateKey};
 use super::Profile;
 use crate::document::DocumentError;
 use crate::error::{Exit, Explain, FileError, Result};
-use crate::output::staged::write_private;
+use crate::private_file;
 use crate::progress::Progress;
 
 /// The name of a generated private key, beside the profile.
@@ -55,8 +55,7 @@ pub fn authorized_keys(
     let mut keys: Vec<String> = Vec::new();
     for written in &profile.authorized_keys {
         if looks_literal(&written.value) {
-            let line = valid(&written.value)
-                .map_err(|why| literal_error(profile, written.at, &why))?;
+            let line = valid(&written.value).map_err(|why| literal_error(profile, written.at, &why))?;
             keys.push(line);
         } else {
             keys.extend(from_file(&profile.resolve(&written.value))?);
@@ -69,7 +68,11 @@ pub fn authorized_keys(
         keys.push(generated(&profile.folder, progress)?);
     }
     let mut once: Vec<String> = Vec::new();
-    keys.into_iter().for_each(|k| if !once.contains(&k) { once.push(k) });
+    for key in keys {
+        if !once.contains(&key) {
+            once.push(key);
+        }
+    }
     Ok(once)
 }
 
@@ -119,7 +122,12 @@ fn users_own() -> Vec<String> {
     let mut files: Vec<PathBuf> =
         fs::read_dir(home.join(".ssh")).into_iter().flatten().flatten().map(|e| e.path()).collect();
     files.sort();
-    files.iter().filter(|f| f.extension().is_some_and(|e| e == "pub")).filter_map(|f| from_file(f).ok()).flatten().collect()
+    files
+        .iter()
+        .filter(|f| f.extension().is_some_and(|e| e == "pub"))
+        .filter_map(|f| from_file(f).ok())
+        .flatten()
+        .collect()
 }
 
 /// The pair beside the profile, made the first time.
@@ -136,8 +144,8 @@ fn generated(folder: &Path, progress: &dyn Progress) -> Result<String> {
     let failed = |e: ssh_key::Error| SshError::Generate(e.to_string());
     let text = key.to_openssh(ssh_key::LineEnding::LF).map_err(failed)?;
     let line = key.public_key().to_openssh().map_err(failed)?;
-    write_private(&private, text.as_bytes())?;
-    write_private(&public, format!("{line}\n").as_bytes())?;
+    private_file::write(&private, text.as_bytes())?;
+    private_file::write(&public, format!("{line}\n").as_bytes())?;
     progress.note(&format!(
         "no ssh key given and none in `~/.ssh`: made a new pair, `{}`; log in with `ssh -i {} root@NODE`",
         private.display(),
@@ -150,7 +158,8 @@ fn generated(folder: &Path, progress: &dyn Progress) -> Result<String> {
 mod tests {
     use super::*;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ me # home";
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ me # home";
 
     #[test]
     fn keys_are_checked_but_kept_as_written() {

@@ -93,9 +93,10 @@ impl Explain for Ext4Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Unclean(_) => Some("use an image as it was published: one that never ran".into()),
-            Self::NotExt4(_) | Self::Damaged { .. } => {
-                Some("the image is damaged or made by something unusual; `e2fsck -fn` on the partition says more".into())
-            }
+            Self::NotExt4(_) | Self::Damaged { .. } => Some(
+                "the image is damaged or made by something unusual; `e2fsck -fn` on the partition says more"
+                    .into(),
+            ),
             _ => None,
         }
     }

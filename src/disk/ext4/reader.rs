@@ -17,11 +17,7 @@ pub struct Reader {
 struct Input(Window);
 
 impl Ext4Read for Input {
-    fn read(
-        &mut self,
-        start: u64,
-        into: &mut [u8],
-    ) -> Result<(), Box<dyn StdError + Send + Sync + 'static>> {
+    fn read(&mut self, start: u64, into: &mut [u8]) -> Result<(), Box<dyn StdError + Send + Sync + 'static>> {
         Ok(self.0.read_exact_at(start, into)?)
     }
 }
@@ -60,12 +56,7 @@ impl Reader {
     }
 
     /// The file in pieces of up to 1 MiB, if it has no more than `limit` bytes.
-    pub fn read_with(
-        &self,
-        path: &str,
-        limit: u64,
-        take: &mut dyn FnMut(&[u8]),
-    ) -> Result<u64, Ext4Error> {
+    pub fn read_with(&self, path: &str, limit: u64, take: &mut dyn FnMut(&[u8])) -> Result<u64, Ext4Error> {
         let whole = |fs: &Ext4| -> Result<Result<u64, u64>, ext4_view::Ext4Error> {
             let mut file = fs.open(path)?;
             let size = file.metadata().len();

@@ -98,7 +98,10 @@ impl Superblock {
         let bytes = sb.blocks.checked_mul(u64::from(sb.block_size));
         if bytes.is_none_or(|b| b > window.len()) {
             let claims = bytes.map_or("more bytes than there are numbers".into(), |b| format!("{b} bytes"));
-            return Err(Ext4Error::NotExt4(format!("it claims {claims}, its partition has {}", window.len())));
+            return Err(Ext4Error::NotExt4(format!(
+                "it claims {claims}, its partition has {}",
+                window.len()
+            )));
         }
         Ok(sb)
     }

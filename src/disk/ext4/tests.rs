@@ -72,7 +72,11 @@ fn what_is_written_is_clean_for_e2fsck_and_read_by_others() {
         assert!(clean, "{name}: {said}");
         let reader = Reader::open(&window(&image, false)).unwrap();
         let stat = reader.stat("/large").unwrap().unwrap();
-        assert_eq!((stat.kind, stat.size, stat.mode, stat.gid), (Kind::File, 20_000_000, 0o4755, 42), "{name}");
+        assert_eq!(
+            (stat.kind, stat.size, stat.mode, stat.gid),
+            (Kind::File, 20_000_000, 0o4755, 42),
+            "{name}"
+        );
         assert_eq!(stat.mtime, STAMP);
         assert_eq!(reader.read("/etc/file-7", 100).unwrap(), b"newer");
         assert_eq!(reader.read_link("/etc/link").unwrap(), "file-7");
@@ -98,13 +102,16 @@ fn the_same_edits_give_the_same_bytes() {
 
 #[test]
 fn an_unclean_file_system_is_refused() {
-    for (field, why) in [("feature needs_recovery", "journal needs recovery"), ("ssv state 0", "not unmounted")] {
+    for (field, why) in
+        [("feature needs_recovery", "journal needs recovery"), ("ssv state 0", "not unmounted")]
+    {
         let dir = tempfile::tempdir().unwrap();
         let Some(image) = file_system(dir.path(), PROFILES[0].1) else { return };
         if testing::run("debugfs", &["-w", "-R", field, image.to_str().unwrap()], "").is_none() {
             return;
         }
-        let error = Writer::open(window(&image, true), STAMP).err().map(|e| e.to_string()).unwrap_or_default();
+        let error =
+            Writer::open(window(&image, true), STAMP).err().map(|e| e.to_string()).unwrap_or_default();
         assert!(error.contains(why), "{field}: {error}");
     }
 }

@@ -165,7 +165,10 @@ fn journal_blocks(fs: &Filesystem) -> Result<Vec<u64>> {
     let Ok(inode) = call(path, || fs.stat_ino(JOURNAL_INODE)) else { return Ok(Vec::new()) };
     let blocks = inode.size / u64::from(fs.sb.block_size());
     if blocks > fs.sb.blocks_count {
-        return Err(Ext4Error::Damaged { path: path.into(), why: "it is larger than the file system".into() });
+        return Err(Ext4Error::Damaged {
+            path: path.into(),
+            why: "it is larger than the file system".into(),
+        });
     }
     let mut found = Vec::new();
     for logical in 1..blocks {

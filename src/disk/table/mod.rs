@@ -74,6 +74,16 @@ impl Partition {
     pub fn bytes(&self) -> u64 {
         self.sectors * SECTOR
     }
+
+    /// Its bytes of the image, to read.
+    pub fn read_only(&self, image: &Arc<File>) -> io::Result<Window> {
+        Window::read_only(Arc::clone(image), self.start(), self.bytes())
+    }
+
+    /// Its bytes of the image, to write; the file must have been opened for that.
+    pub fn writable(&self, image: &Arc<File>) -> io::Result<Window> {
+        Window::writable(Arc::clone(image), self.start(), self.bytes())
+    }
 }
 
 /// Why an image's partitions can't be had.
