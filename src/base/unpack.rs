@@ -1,1 +1,261 @@
-//! unpack.
+//! Unpacks a base image: raw, xz, gzip, zstd, or the one image in a tar of these. What it is, its content
+//! says; names don't count. Decompressing, writing and hashing run side by side.
+
+mod archive;
+mod decode;
+mod detect;
+mod sink;
+mod source;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use decode::Decoder;
+use sink::Sink;
+use source::Source;
+
+use crate::error::{Exit, Explain, FileError, Result};
+use crate::fetch::digest::Sha256;
+use crate::interrupt;
+use crate::progress::Progress;
+
+/// More than any card this is for, and little enough that a bomb ends before the night. In bytes.
+const LARGEST_RAW: u64 = 64 << 30;
+
+/// Why a base can't be unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// The compressed data ends too early or makes no sense.
+    #[error("`{file}` is damaged: {what} at byte {at}")]
+    Damaged {
+        /// Its name.
+        file: String,
+        /// What is wrong, by which format.
+        what: String,
+        /// How many bytes were read until then.
+        at: u64,
+    },
+    /// Something follows behind the end.
+    #[error("`{file}` is damaged: its {container} data ends at byte {at}, but something follows")]
+    Trailing {
+        /// Its name.
+        file: String,
+        /// Which format ends there.
+        container: String,
+        /// The first byte that doesn't belong to it.
+        at: u64,
+    },
+    /// It's something else, or something that isn't unpacked here.
+    #[error("`{file}` is no base image: {what}")]
+    NotAnImage {
+        /// Its name.
+        file: String,
+        /// What was found.
+        what: String,
+        /// What can be done, if that's known.
+        hint: Option<&'static str>,
+    },
+    /// It wants more than is sensible.
+    #[error("`{file}` cannot be unpacked: {what}")]
+    TooLarge {
+        /// Its name.
+        file: String,
+        /// What it wants.
+        what: String,
+    },
+}
+
+impl Explain for UnpackError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Damaged { .. } | Self::Trailing { .. } => Exit::Verification,
+            Self::NotAnImage { .. } => Exit::Usage,
+            Self::TooLarge { .. } => Exit::Failed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Damaged { .. } | Self::Trailing { .. } => Some("get the file again from its source".into()),
+            Self::NotAnImage { hint, .. } => Some(
+                hint.unwrap_or(
+                    "give a disk image with a partition table: .img, .img.xz, .img.gz, .img.zst or .tar.xz",
+                )
+                .into(),
+            ),
+            Self::TooLarge { .. } => Some("unpack it yourself and give the raw image".into()),
+        }
+    }
+}
+
+/// What was unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Hash of the raw content.
+    pub raw_sha256: Sha256,
+    /// Size of the raw content in bytes.
+    pub raw_size: u64,
+    /// Hash of the packed file, as it was read.
+    pub source_sha256: Sha256,
+    /// Size of the packed file in bytes.
+    pub source_size: u64,
+    /// How it was packed: `xz`, `tar.xz`, `raw`.
+    pub container: String,
+}
+
+/// What a file is packed with, by its first bytes: `raw`, `tar`, `xz`, `gzip`, `zstd`. An error names what
+/// isn't supported.
+pub fn container(path: &Path) -> Result<&'static str> {
+    let mut head = Vec::new();
+    let file = File::open(path).map_err(FileError::new("read", path))?;
+    file.take(detect::HEAD as u64).read_to_end(&mut head).map_err(FileError::new("read", path))?;
+    Ok(detect::outer(&head).map_err(|other| not_an_image(&name_of(path), &other))?.name())
+}
+
+/// Unpacks the file at `path`, called `name`, to `dest`, with holes for zeros.
+pub fn unpack_file(path: &Path, name: &str, dest: &Path, progress: &dyn Progress) -> Result<Unpacked> {
+    let file = File::open(path).map_err(FileError::new("read", path))?;
+    let size = file.metadata().map_err(FileError::new("read", path))?.len();
+    unpack(file, name, size, dest, progress).map_err(|stop| match stop {
+        Stop::Read(e) => FileError::new("read", path)(e).into(),
+        Stop::Other(e) => e,
+    })
+}
+
+/// Unpacks `bytes`, called `name`, to `dest`, with holes for zeros.
+pub fn unpack_bytes(bytes: &[u8], name: &str, dest: &Path, progress: &dyn Progress) -> Result<Unpacked> {
+    unpack(bytes, name, bytes.len() as u64, dest, progress).map_err(|stop| match stop {
+        Stop::Read(e) => FileError::new("read", name.as_ref())(e).into(),
+        Stop::Other(e) => e,
+    })
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// How unpacking ends early.
+enum Stop {
+    Read(io::Error),
+    Other(crate::Error),
+}
+
+impl<E: Into<crate::Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+fn unpack(
+    input: impl Read + Send,
+    name: &str,
+    size: u64,
+    dest: &Path,
+    progress: &dyn Progress,
+) -> Result<Unpacked, Stop> {
+    let file = File::create(dest).map_err(FileError::new("create", dest))?;
+    let task = progress.start(&format!("unpacking {name}"), Some(size));
+    let state = source::State::default();
+    std::thread::scope(|scope| {
+        let (source, source_hash) = Source::start(scope, Box::new(input), &state, &*task);
+        let (mut sink, written) = Sink::start(scope, &file, LARGEST_RAW);
+        let copied = copy(source, &mut sink);
+        drop(sink);
+        // Its error explains why the copy stopped, if it was the first.
+        let (raw_sha256, raw_size) = written.join().map_err(FileError::new("write", dest))?;
+        let container = copied.map_err(|problem| explain(problem, &state, name))?;
+        let (source_sha256, source_size) = source_hash.join();
+        if raw_size % 512 != 0 {
+            let what = format!("its {raw_size} bytes are no whole number of 512-byte sectors");
+            return Err(UnpackError::NotAnImage { file: name.into(), what, hint: None }.into());
+        }
+        task.finish();
+        Ok(Unpacked { raw_sha256, raw_size, source_sha256, source_size, container })
+    })
+}
+
+/// Moves the image from its container into `sink`; how it was packed.
+fn copy(mut source: Source<'_>, sink: &mut Sink) -> Result<String, Problem> {
+    let outer = detect::outer(source.peek(detect::HEAD)?).map_err(Problem::Content)?;
+    let mut decoder = Decoder::new(outer, source);
+    let mut head = vec![0; detect::HEAD];
+    let length = read_full(&mut decoder, &mut head)?;
+    head.truncate(length);
+    let is_tar = detect::inner(&head).map_err(Problem::Content)?;
+    if is_tar {
+        archive::copy(&head, &mut decoder, sink)?;
+    } else {
+        sink.copy(&mut head.as_slice().chain(&mut decoder))?;
+    }
+    Ok(match (is_tar, outer.name()) {
+        (false, outer) => outer.into(),
+        (true, "raw" | "tar") => "tar".into(),
+        (true, outer) => format!("tar.{outer}"),
+    })
+}
+
+/// Why [`copy`] stopped.
+#[derive(Debug)]
+enum Problem {
+    /// Reading the file, or decoding it; the source's state knows which.
+    Io(io::Error),
+    /// It's readable, but nothing to build with.
+    Content(detect::Other),
+    /// More raw content than this many bytes.
+    TooLarge(u64),
+    /// The writing thread has ended; its own error counts.
+    SinkEnded,
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+fn explain(problem: Problem, state: &source::State, file: &str) -> Stop {
+    let file = file.to_owned();
+    if let Err(stopped) = interrupt::check() {
+        return stopped.into();
+    }
+    match problem {
+        Problem::Content(other) => not_an_image(&file, &other).into(),
+        Problem::TooLarge(limit) => {
+            UnpackError::TooLarge { file, what: format!("it holds more than {} GiB", limit >> 30) }.into()
+        }
+        Problem::SinkEnded => Stop::Read(io::Error::other("the writing thread has ended")),
+        Problem::Io(error) if state.failed_to_read() => Stop::Read(error),
+        Problem::Io(error) => match decode::Broken::find(&error) {
+            Some(decode::Broken::Trailing { container, at }) => {
+                UnpackError::Trailing { file, container: (*container).into(), at: *at }.into()
+            }
+            Some(decode::Broken::Memory(what)) => UnpackError::TooLarge { file, what: what.clone() }.into(),
+            Some(decode::Broken::Data(what)) => {
+                UnpackError::Damaged { file, what: what.clone(), at: state.position() }.into()
+            }
+            None => UnpackError::Damaged { file, what: format!("tar: {error}"), at: state.position() }.into(),
+        },
+    }
+}
+
+fn not_an_image(file: &str, other: &detect::Other) -> UnpackError {
+    UnpackError::NotAnImage { file: file.into(), what: other.what.clone(), hint: other.hint }
+}
+
+/// Fills `buffer` as far as there is something.
+fn read_full(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests;
