@@ -12,6 +12,7 @@ fn main() {
         for file in files_below(&root.join(top)) {
             let name =
                 file.strip_prefix(&root).expect("below root").to_str().expect("UTF-8").replace('\\', "/");
+            let file = file.to_str().expect("UTF-8");
             writeln!(code, "    ({name:?}, include_bytes!({file:?})),").expect("a String takes it");
         }
     }

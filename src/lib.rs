@@ -4,18 +4,27 @@
 //! the [`base`] by [`image`], read back by another reader, and leaves as [`output`]s. The plan knows no
 //! disks, [`disk`] knows no overlays, and [`cli`] decides nothing.
 
+pub mod attributes;
 pub mod base;
+mod builtin;
 pub mod cli;
 pub mod disk;
+pub mod document;
 pub mod error;
 pub mod fetch;
 pub mod image;
+pub mod init;
+pub mod inspect;
 pub mod interrupt;
+pub mod opened;
 pub mod output;
 pub mod overlay;
 pub mod plan;
+pub mod private_file;
 pub mod profile;
 pub mod progress;
+pub mod project;
 pub mod secrets;
+pub mod verify;
 
 pub use error::{Error, Exit, Result};

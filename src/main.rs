@@ -1,2 +1,7 @@
-//! The binary: see `cli`.
-fn main() {}
+//! The binary: see `magi_image::cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    magi_image::cli::run()
+}

@@ -1,4 +1,5 @@
 //! The base image: named, fetched, verified, unpacked and kept raw in the cache.
 
 pub mod catalog;
+pub mod facts;
 pub mod unpack;

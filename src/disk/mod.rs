@@ -2,7 +2,11 @@
 
 pub mod ext4;
 pub mod fat;
+mod guard;
 pub mod layout;
+pub mod magic;
 pub mod sysconf;
 pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod window;

@@ -1,1 +1,317 @@
 //! A byte range of a file, with its own position, bounds and budget.
+//!
+//! Everything that reads or writes a partition goes through a [`Window`]: it can't leave its range, it
+//! stops when the user does, and a corrupt file system that sends a reader in circles runs out of budget
+//! instead of running for ever.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::interrupt;
+
+/// A file system asked for far more input and output than a sound one of its size can need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the file system leads in circles")]
+pub struct Circles;
+
+/// What may still be read and written, counted down by every window that shares it.
+#[derive(Debug)]
+struct Budget {
+    bytes: AtomicU64,
+    operations: AtomicU64,
+}
+
+impl Budget {
+    /// Takes one operation of `bytes`; once too little is left, it stays so.
+    fn spend(&self, bytes: u64) -> io::Result<()> {
+        let take = |left: &AtomicU64, amount: u64| {
+            let spent = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(amount));
+            if spent.is_err() {
+                left.store(0, Ordering::Relaxed);
+            }
+            spent.is_ok()
+        };
+        if take(&self.operations, 1) && take(&self.bytes, bytes) {
+            Ok(())
+        } else {
+            Err(io::Error::other(Circles))
+        }
+    }
+}
+
+/// Bytes `start..start + len` of a file. Its methods that take an offset count from `start` and don't
+/// move the position that [`Read`], [`Write`] and [`Seek`] use.
+#[derive(Debug)]
+pub struct Window {
+    file: Arc<File>,
+    start: u64,
+    len: u64,
+    position: u64,
+    writable: bool,
+    budget: Arc<Budget>,
+}
+
+impl Window {
+    /// A read-only window of `len` bytes from byte `start` of the file. A range that no file can have is
+    /// [`io::ErrorKind::InvalidInput`]; one past the end of this file shows when it is read.
+    pub fn read_only(file: Arc<File>, start: u64, len: u64) -> io::Result<Self> {
+        Self::open(file, start, len, false)
+    }
+
+    /// The same, and it may be written to; the file must have been opened for that.
+    pub fn writable(file: Arc<File>, start: u64, len: u64) -> io::Result<Self> {
+        Self::open(file, start, len, true)
+    }
+
+    fn open(file: Arc<File>, start: u64, len: u64, writable: bool) -> io::Result<Self> {
+        let end = start.checked_add(len).filter(|&end| i64::try_from(end).is_ok());
+        end.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the range is beyond any file"))?;
+        // A sound file system is gone through a few times at most, mostly in blocks of 512 bytes or more.
+        let bytes = len.saturating_mul(64).saturating_add(64 << 20);
+        let operations = (len / 256).saturating_add(1 << 22);
+        let budget = Budget { bytes: bytes.into(), operations: operations.into() };
+        Ok(Self { file, start, len, position: 0, writable, budget: Arc::new(budget) })
+    }
+
+    /// Replaces the budget (64 times the length plus 64 MiB; 4 million operations plus one for each 256
+    /// bytes) by one of its own.
+    #[must_use]
+    pub fn with_budget(mut self, bytes: u64, operations: u64) -> Self {
+        self.budget = Arc::new(Budget { bytes: bytes.into(), operations: operations.into() });
+        self
+    }
+
+    /// The same range with a position of its own, at 0; the budget is shared.
+    #[must_use]
+    pub fn reopen(&self) -> Self {
+        Self {
+            file: Arc::clone(&self.file),
+            start: self.start,
+            len: self.len,
+            position: 0,
+            writable: self.writable,
+            budget: Arc::clone(&self.budget),
+        }
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it holds no bytes at all.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Where it begins in its file, in bytes.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Whether it may be written to.
+    pub fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Whether the budget ran out: third-party crates often swallow the [`Circles`] that says so.
+    pub fn is_spent(&self) -> bool {
+        let empty = |left: &AtomicU64| left.load(Ordering::Relaxed) == 0;
+        empty(&self.budget.bytes) || empty(&self.budget.operations)
+    }
+
+    /// Fills `buf` from byte `offset`; fails without a read when that leaves the window.
+    pub fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let at = self.admit(offset, buf.len(), io::ErrorKind::UnexpectedEof)?;
+        positional::read_exact(&self.file, buf, at)
+    }
+
+    /// Writes all of `buf` at byte `offset`; fails without a write when that leaves the window.
+    pub fn write_all_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
+        if !self.writable {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it was opened for reading only"));
+        }
+        let at = self.admit(offset, buf.len(), io::ErrorKind::WriteZero)?;
+        positional::write_all(&self.file, buf, at)
+    }
+
+    /// Checks range, budget and interruption; returns the offset in the file.
+    fn admit(&self, offset: u64, len: usize, outside: io::ErrorKind) -> io::Result<u64> {
+        interrupt::check_io()?;
+        let len = u64::try_from(len).unwrap_or(u64::MAX);
+        if offset.checked_add(len).is_none_or(|end| end > self.len) {
+            let text = format!("{len} bytes at {offset} are outside of its {} bytes", self.len);
+            return Err(io::Error::new(outside, text));
+        }
+        self.budget.spend(len)?;
+        Ok(self.start + offset)
+    }
+
+    /// How much of `len` bytes lies between the position and the end.
+    fn clamp(&self, len: usize) -> usize {
+        usize::try_from(self.len - self.position).map_or(len, |left| left.min(len))
+    }
+}
+
+impl Read for Window {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.clamp(buf.len());
+        if count > 0 {
+            self.read_exact_at(self.position, &mut buf[..count])?;
+            self.position += count as u64;
+        }
+        Ok(count)
+    }
+}
+
+impl Write for Window {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let count = self.clamp(buf.len());
+        // At the end this asks for bytes outside, so that the error says so.
+        let count = if count == 0 { buf.len() } else { count };
+        self.write_all_at(self.position, &buf[..count])?;
+        self.position += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Window {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::Current(by) => self.position.checked_add_signed(by),
+            SeekFrom::End(by) => self.len.checked_add_signed(by),
+        };
+        self.position = target.filter(|&offset| offset <= self.len).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, format!("a seek left its {} bytes", self.len))
+        })?;
+        Ok(self.position)
+    }
+}
+
+#[cfg(unix)]
+mod positional {
+    use std::fs::File;
+    use std::io;
+    use std::os::unix::fs::FileExt as _;
+
+    pub(super) fn read_exact(file: &File, buf: &mut [u8], at: u64) -> io::Result<()> {
+        file.read_exact_at(buf, at)
+    }
+
+    pub(super) fn write_all(file: &File, buf: &[u8], at: u64) -> io::Result<()> {
+        file.write_all_at(buf, at)
+    }
+}
+
+#[cfg(windows)]
+mod positional {
+    use std::fs::File;
+    use std::io::{self, ErrorKind};
+    use std::os::windows::fs::FileExt as _;
+
+    pub(super) fn read_exact(file: &File, mut buf: &mut [u8], mut at: u64) -> io::Result<()> {
+        while !buf.is_empty() {
+            match file.seek_read(buf, at) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    buf = &mut buf[count..];
+                    at += count as u64;
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_all(file: &File, mut buf: &[u8], mut at: u64) -> io::Result<()> {
+        while !buf.is_empty() {
+            match file.seek_write(buf, at) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    buf = &buf[count..];
+                    at += count as u64;
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file_of(bytes: &[u8]) -> Arc<File> {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(bytes).expect("written");
+        Arc::new(file)
+    }
+
+    #[test]
+    fn nothing_outside_the_range_is_read_or_written() {
+        let file = file_of(b"--inside--");
+        let mut window = Window::writable(Arc::clone(&file), 2, 6).expect("a window");
+        let mut text = String::new();
+        window.read_to_string(&mut text).expect("read");
+        assert_eq!(text, "inside");
+        assert_eq!(window.read(&mut [0; 4]).expect("the end"), 0);
+
+        let mut buf = [0; 2];
+        assert_eq!(
+            window.read_exact_at(5, &mut buf).expect_err("outside").kind(),
+            io::ErrorKind::UnexpectedEof
+        );
+        assert!(window.read_exact_at(u64::MAX, &mut buf).is_err());
+        assert!(window.write_all_at(5, b"xy").is_err());
+        assert!(window.write(b"x").is_err(), "at the end");
+        assert!(window.seek(SeekFrom::End(1)).is_err());
+        assert!(window.seek(SeekFrom::Current(-7)).is_err());
+
+        window.seek(SeekFrom::Start(4)).expect("inside");
+        assert_eq!(window.write(b"DEfg").expect("as much as fits"), 2);
+        let mut whole = Window::read_only(file, 0, 10).expect("a window");
+        text.clear();
+        whole.read_to_string(&mut text).expect("read");
+        assert_eq!(text, "--insiDE--");
+        assert!(whole.write(b"x").is_err(), "read-only");
+    }
+
+    #[test]
+    fn ranges_that_no_file_has_are_refused() {
+        let file = file_of(b"");
+        assert!(Window::read_only(Arc::clone(&file), u64::MAX, 1).is_err());
+        assert!(Window::read_only(Arc::clone(&file), 1, u64::MAX / 2).is_err());
+        let beyond = Window::read_only(file, 100, 10).expect("shows when read");
+        assert!(beyond.read_exact_at(0, &mut [0; 1]).is_err());
+    }
+
+    #[test]
+    fn a_budget_ends_what_would_go_on_for_ever() {
+        let window = Window::read_only(file_of(b"12345678"), 0, 8).expect("a window").with_budget(20, 1000);
+        let again = window.reopen();
+        let mut buf = [0; 8];
+        window.read_exact_at(0, &mut buf).expect("8 of 20");
+        again.read_exact_at(0, &mut buf).expect("16 of 20");
+        assert!(!window.is_spent());
+        let error = again.read_exact_at(0, &mut buf).expect_err("24 of 20");
+        assert!(error.get_ref().expect("an inner error").is::<Circles>());
+        assert!(window.is_spent());
+        assert!(window.read_exact_at(0, &mut buf[..1]).is_err(), "and it stays so");
+    }
+
+    #[test]
+    fn windows_cross_threads() {
+        fn sent<T: Send + Sync>() {}
+        sent::<Window>();
+    }
+}

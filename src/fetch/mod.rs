@@ -1,5 +1,6 @@
 //! Getting inputs: downloads, checksums, signatures, the lock file and the cache they land in.
 
+pub mod assets;
 pub mod cache;
 pub mod checksum;
 pub mod digest;

@@ -1,1 +1,106 @@
 //! ext4: facts from the superblock, a reader (ext4-view) and a writer (rust-fs-ext4) that share no code.
+
+mod reader;
+pub mod superblock;
+mod writer;
+
+pub use reader::Reader;
+pub use superblock::Superblock;
+pub use writer::{Source, Writer};
+
+use crate::error::{Exit, Explain};
+
+/// What a path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A device, a fifo, a socket.
+    Special,
+}
+
+/// What an inode says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// What it is.
+    pub kind: Kind,
+    /// In bytes.
+    pub size: u64,
+    /// The lower twelve bits of `st_mode`.
+    pub mode: u16,
+    /// User number.
+    pub uid: u32,
+    /// Group number.
+    pub gid: u32,
+    /// Last change of the content, in seconds since 1970.
+    pub mtime: i64,
+}
+
+/// What can go wrong in an ext4 file system.
+#[derive(Debug, thiserror::Error)]
+pub enum Ext4Error {
+    /// The superblock isn't one.
+    #[error("no ext4 superblock: {0}")]
+    NotExt4(String),
+    /// A state that would have to be repaired first.
+    #[error("the ext4 file system is unclean: {0}")]
+    Unclean(&'static str),
+    /// The file system's own structures contradict each other.
+    #[error("the ext4 file system is damaged at `{path}`: {why}")]
+    Damaged {
+        /// The path that was looked at.
+        path: String,
+        /// What the library said.
+        why: String,
+    },
+    /// A file larger than what it is read for.
+    #[error("`{path}` has {size} bytes, more than the {limit} expected")]
+    TooLarge {
+        /// Which.
+        path: String,
+        /// Its size in bytes.
+        size: u64,
+        /// In bytes.
+        limit: u64,
+    },
+    /// Writing failed.
+    #[error("cannot write `{path}`: {why}")]
+    Write {
+        /// Which path.
+        path: String,
+        /// What the library said.
+        why: String,
+    },
+    /// The data to be written couldn't be read.
+    #[error("cannot read what goes to `{path}`")]
+    Input {
+        /// Which path.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Explain for Ext4Error {
+    fn exit(&self) -> Exit {
+        Exit::Failed
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unclean(_) => Some("use an image as it was published: one that never ran".into()),
+            Self::NotExt4(_) | Self::Damaged { .. } => Some(
+                "the image is damaged or made by something unusual; `e2fsck -fn` on the partition says more"
+                    .into(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

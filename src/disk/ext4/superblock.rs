@@ -1,0 +1,193 @@
+//! The superblock: sizes, what is free, and whether the file system may be written at all.
+//!
+//! Offsets are those of `struct ext4_super_block` in the kernel's documentation
+//! (filesystems/ext4, "The Super Block").
+
+use super::Ext4Error;
+use crate::disk::window::Window;
+
+/// Bytes from the start of the partition.
+const OFFSET: u64 = 1024;
+const MAGIC: u16 = 0xEF53;
+const STATE_CLEAN: u16 = 1;
+const STATE_ERRORS: u16 = 2;
+const COMPAT_HAS_JOURNAL: u32 = 0x4;
+const INCOMPAT_RECOVER: u32 = 0x4;
+const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
+const INCOMPAT_64BIT: u32 = 0x80;
+const RO_COMPAT_ORPHAN_PRESENT: u32 = 0x10000;
+
+/// Names of the features that `dumpe2fs` prints, by word and bit.
+const FEATURES: [&[(u32, &str)]; 3] = [
+    &[
+        (0x4, "has_journal"),
+        (0x8, "ext_attr"),
+        (0x10, "resize_inode"),
+        (0x20, "dir_index"),
+        (0x200, "sparse_super2"),
+        (0x400, "fast_commit"),
+        (0x1000, "orphan_file"),
+    ],
+    &[
+        (0x2, "filetype"),
+        (0x4, "needs_recovery"),
+        (0x8, "journal_dev"),
+        (0x10, "meta_bg"),
+        (0x40, "extent"),
+        (0x80, "64bit"),
+        (0x100, "mmp"),
+        (0x200, "flex_bg"),
+        (0x400, "ea_inode"),
+        (0x2000, "metadata_csum_seed"),
+        (0x4000, "large_dir"),
+        (0x8000, "inline_data"),
+        (0x10000, "encrypt"),
+        (0x20000, "casefold"),
+    ],
+    &[
+        (0x1, "sparse_super"),
+        (0x2, "large_file"),
+        (0x8, "huge_file"),
+        (0x10, "uninit_bg"),
+        (0x20, "dir_nlink"),
+        (0x40, "extra_isize"),
+        (0x100, "quota"),
+        (0x200, "bigalloc"),
+        (0x400, "metadata_csum"),
+        (0x2000, "project"),
+        (0x8000, "verity"),
+        (0x10000, "orphan_present"),
+    ],
+];
+
+/// What this tool wants to know of a superblock.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Superblock {
+    /// In bytes: 1024 to 65536.
+    pub block_size: u32,
+    /// Of `block_size` bytes.
+    pub blocks: u64,
+    /// Blocks that nobody uses, those kept for root included.
+    pub free_blocks: u64,
+    /// How many inodes there are.
+    pub inodes: u32,
+    /// Inodes that nobody uses.
+    pub free_inodes: u32,
+    /// The volume's name.
+    pub label: String,
+    /// In its usual form.
+    pub uuid: String,
+    /// Last write, in seconds since 1970.
+    pub written: u32,
+    /// `dumpe2fs`'s names.
+    pub features: Vec<&'static str>,
+    #[serde(skip)]
+    state: u16,
+    #[serde(skip)]
+    words: [u32; 3],
+    #[serde(skip)]
+    last_orphan: u32,
+}
+
+impl Superblock {
+    /// Reads and checks it against the size of its partition.
+    pub fn read(window: &Window) -> Result<Self, Ext4Error> {
+        let mut raw = [0u8; 1024];
+        window.read_exact_at(OFFSET, &mut raw).map_err(|e| Ext4Error::NotExt4(e.to_string()))?;
+        let sb = Self::parse(&raw)?;
+        let bytes = sb.blocks.checked_mul(u64::from(sb.block_size));
+        if bytes.is_none_or(|b| b > window.len()) {
+            let claims = bytes.map_or("more bytes than there are numbers".into(), |b| format!("{b} bytes"));
+            return Err(Ext4Error::NotExt4(format!(
+                "it claims {claims}, its partition has {}",
+                window.len()
+            )));
+        }
+        Ok(sb)
+    }
+
+    fn parse(raw: &[u8; 1024]) -> Result<Self, Ext4Error> {
+        let wrong = |what: String| Err(Ext4Error::NotExt4(what));
+        let u16_at = |at: usize| u16::from_le_bytes([raw[at], raw[at + 1]]);
+        let u32_at = |at: usize| u32::from_le_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);
+        if u16_at(0x38) != MAGIC {
+            return wrong(format!("its magic is {:#06x}, not {MAGIC:#06x}", u16_at(0x38)));
+        }
+        let log = u32_at(0x18);
+        if log > 6 {
+            return wrong(format!("its block size is 2^{} bytes", u64::from(log) + 10));
+        }
+        let words = [u32_at(0x5C), u32_at(0x60), u32_at(0x64)];
+        let high = |at: usize| if words[1] & INCOMPAT_64BIT == 0 { 0 } else { u64::from(u32_at(at)) << 32 };
+        let sb = Self {
+            block_size: 1024 << log,
+            blocks: u64::from(u32_at(0x4)) | high(0x150),
+            free_blocks: u64::from(u32_at(0xC)) | high(0x158),
+            inodes: u32_at(0x0),
+            free_inodes: u32_at(0x10),
+            label: text(&raw[0x78..0x88]),
+            uuid: uuid(&raw[0x68..0x78]),
+            written: u32_at(0x30),
+            features: features(words),
+            state: u16_at(0x3A),
+            words,
+            last_orphan: u32_at(0xE8),
+        };
+        if sb.blocks == 0 || sb.inodes == 0 || sb.free_blocks > sb.blocks || sb.free_inodes > sb.inodes {
+            return wrong("its counts contradict each other".into());
+        }
+        if u32_at(0x20) == 0 || u32_at(0x28) == 0 {
+            return wrong("its block groups are empty".into());
+        }
+        Ok(sb)
+    }
+
+    /// Refuses a file system that wasn't unmounted in peace: replaying its journal is the kernel's work.
+    pub fn require_clean(&self) -> Result<(), Ext4Error> {
+        let Self { state, words, .. } = self;
+        if words[1] & INCOMPAT_JOURNAL_DEV != 0 {
+            return Err(Ext4Error::Unclean("it is an external journal"));
+        }
+        if words[1] & INCOMPAT_RECOVER != 0 {
+            return Err(Ext4Error::Unclean("its journal needs recovery"));
+        }
+        if state & STATE_ERRORS != 0 {
+            return Err(Ext4Error::Unclean("it records errors"));
+        }
+        if state & STATE_CLEAN == 0 {
+            return Err(Ext4Error::Unclean("it was not unmounted"));
+        }
+        if self.last_orphan != 0 || words[2] & RO_COMPAT_ORPHAN_PRESENT != 0 {
+            return Err(Ext4Error::Unclean("it has orphaned inodes"));
+        }
+        Ok(())
+    }
+
+    /// Whether it has a journal of its own.
+    pub fn has_journal(&self) -> bool {
+        self.words[0] & COMPAT_HAS_JOURNAL != 0
+    }
+}
+
+fn features(words: [u32; 3]) -> Vec<&'static str> {
+    let named = |(word, names): (u32, &'static [(u32, &'static str)])| {
+        names.iter().filter(move |(bit, _)| word & bit != 0).map(|(_, name)| *name)
+    };
+    words.into_iter().zip(FEATURES).flat_map(named).collect()
+}
+
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+fn uuid(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for (i, byte) in bytes.iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}

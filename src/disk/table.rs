@@ -1,1 +1,0 @@
-//! Partition tables: MBR, GPT and GPT with a hybrid MBR.

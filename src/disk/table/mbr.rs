@@ -1,0 +1,50 @@
+//! The four entries of a master boot record.
+
+use ::gpt::disk::LogicalBlockSize;
+use ::gpt::mbr::ProtectiveMBR;
+
+use super::{Partition, Table, TableError, TableKind, types};
+use crate::disk::guard;
+
+/// The type of an entry that stands for a GPT.
+const PROTECTIVE: u8 = 0xEE;
+
+pub(super) enum Parsed {
+    /// The entries are the partitions.
+    Plain(Table),
+    /// The partitions are in a GPT; `hybrid` when the MBR names some of them too.
+    Protective { hybrid: bool },
+}
+
+/// Parses a first sector that ends in 55 AA.
+pub(super) fn parse(sector: &[u8; 512]) -> Result<Parsed, TableError> {
+    let mbr = guard::catch("gpt", || ProtectiveMBR::from_bytes(sector, LogicalBlockSize::Lb512))
+        .map_err(std::io::Error::from)?
+        .map_err(std::io::Error::other)?;
+    let id = format!("{:08x}", u32::from_le_bytes(*mbr.disk_signature()));
+    let mut partitions = Vec::new();
+    let mut protective = false;
+    for (number, index) in (1..=4).zip(0..) {
+        let Some(entry) = mbr.partition(index).filter(|e| e.os_type != 0 && e.lb_size != 0) else { continue };
+        if entry.os_type == PROTECTIVE {
+            protective = true;
+            continue;
+        }
+        partitions.push(Partition {
+            number,
+            first_lba: entry.lb_start.into(),
+            sectors: entry.lb_size.into(),
+            type_id: format!("{:#04x}", entry.os_type),
+            type_name: types::of_mbr(entry.os_type),
+            name: String::new(),
+            uuid: format!("{id}-{number:02x}"),
+            bootable: entry.boot_indicator & 0x80 != 0,
+            extended: types::is_extended(entry.os_type),
+        });
+    }
+    Ok(if protective {
+        Parsed::Protective { hybrid: !partitions.is_empty() }
+    } else {
+        Parsed::Plain(Table { kind: TableKind::Mbr, id, partitions })
+    })
+}

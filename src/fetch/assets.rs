@@ -1,0 +1,183 @@
+//! Files that overlays want: fetched, verified and kept, or placeholders on the sample.
+
+use std::path::{Path, PathBuf};
+
+use super::cache::{Cache, Entry, Key};
+use super::checksum;
+use super::digest::{Digest, NotAHash, Sha256};
+use super::http::{Client, Expected};
+use super::lock::{Lock, Locked};
+use super::openpgp;
+use crate::error::{Context as _, Exit, Explain, FileError, Result};
+use crate::plan::want::{Assets, Proof, Want};
+use crate::plan::{Asset, Content};
+use crate::progress::Progress;
+
+/// Keys and checksum files are small: 1 MiB.
+const SMALL: usize = 1 << 20;
+
+/// What can be wrong with a wanted file.
+#[derive(Debug, thiserror::Error)]
+pub enum AssetError {
+    /// Nobody says what it must be.
+    #[error("nothing is known to check `{url}` against")]
+    NoProof {
+        /// From where.
+        url: String,
+        /// The overlay.
+        overlay: String,
+    },
+    /// An overlay's `sha256` that isn't one.
+    #[error("an overlay's hash is wrong: {0}")]
+    Hash(NotAHash),
+    /// A checksum file with other sums.
+    #[error("`{0}` has no SHA-256")]
+    NotSha256(String),
+    /// A local file that isn't a file.
+    #[error("`{}` isn't a file", .0.display())]
+    NotAFile(PathBuf),
+}
+
+impl Explain for AssetError {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoProof { overlay, .. } => Some(format!(
+                "set its SHA-256 in `[overlays.{overlay}]`, or pin it in the overlay's `[[fetch]]`"
+            )),
+            Self::Hash(_) | Self::NotSha256(_) | Self::NotAFile(_) => None,
+        }
+    }
+}
+
+/// Fetches one wanted file after the other.
+pub struct Fetcher<'a> {
+    /// Where they are kept.
+    pub cache: &'a Cache,
+    /// The way to them.
+    pub client: &'a Client,
+    /// What they were the last time.
+    pub lock: &'a mut Lock,
+    /// Where progress is told.
+    pub progress: &'a dyn Progress,
+}
+
+/// Wanted files that are there.
+pub struct Fetched(Vec<(Want, Content)>);
+
+impl Assets for Fetched {
+    fn get(&self, want: &Want) -> Content {
+        let found = self.0.iter().find(|(w, _)| w == want).map(|(_, content)| content.clone());
+        found.unwrap_or_else(|| {
+            Content::Fetched(Asset { file: None, origin: want.url.clone(), size: None, sha256: None })
+        })
+    }
+}
+
+impl Fetcher<'_> {
+    /// All of `wants`; with `sample`, placeholders for what isn't local.
+    pub fn all(&mut self, wants: Vec<Want>, sample: bool) -> Result<Fetched> {
+        let mut found = Vec::new();
+        for want in wants {
+            let content = match &want.local {
+                Some(path) => Self::local(&want, Path::new(path))?,
+                None if sample => placeholder(&want),
+                None => self.fetched(&want).while_doing(|| format!("fetching `{}`", want.url))?,
+            };
+            found.push((want, content));
+        }
+        self.lock.save()?;
+        Ok(Fetched(found))
+    }
+
+    fn local(want: &Want, path: &Path) -> Result<Content> {
+        if !path.is_file() {
+            return Err(AssetError::NotAFile(path.to_path_buf()).into());
+        }
+        let asset = Asset::local(path)?;
+        if let (Proof::Sha256(expected), Some(found)) = (&want.proof, &asset.sha256) {
+            let (expected, found): (Sha256, Sha256) =
+                (expected.parse().map_err(AssetError::Hash)?, found.parse().map_err(AssetError::Hash)?);
+            checksum::compare(&asset.origin, expected.into(), found.into(), "the overlay's `sha256`")?;
+        }
+        Ok(Content::Fetched(asset))
+    }
+
+    fn fetched(&mut self, want: &Want) -> Result<Content> {
+        let locked = self.lock.get(&want.url).map(|l| l.sha256);
+        let entry = match (&want.proof, locked) {
+            (Proof::Sha256(hash), _) => self.download(&want.url, hash.parse().map_err(AssetError::Hash)?)?,
+            (Proof::Fingerprint(fingerprint), locked) => self.key(&want.url, fingerprint, locked)?,
+            (_, Some(known)) => self.download(&want.url, known)?,
+            (Proof::Sums { url, name }, None) => {
+                let sha256 = self.published_sum(url, name)?;
+                self.download(&want.url, sha256)?
+            }
+            (Proof::Local | Proof::Nothing, None) => {
+                let (url, overlay) = (want.url.clone(), want.overlay.clone());
+                return Err(AssetError::NoProof { url, overlay }.into());
+            }
+        };
+        self.lock.insert(&want.url, Locked { size: entry.size, sha256: entry.sha256, raw: None })?;
+        Ok(Content::Fetched(Asset {
+            file: Some(entry.path),
+            origin: want.url.clone(),
+            size: Some(entry.size),
+            sha256: Some(entry.sha256.to_string()),
+        }))
+    }
+
+    /// The file with this hash, from the cache or from `url`.
+    fn download(&self, url: &str, sha256: Sha256) -> Result<Entry> {
+        let lock = self.cache.lock(Key::Download(sha256), url, self.progress)?;
+        if let Some(entry) = self.cache.download(sha256)? {
+            return Ok(entry);
+        }
+        let expected = Expected { sha256: Some(sha256), size: None };
+        self.client.download(&[url], &lock.partial, expected, self.progress)?;
+        self.cache.keep_download(&lock, sha256)
+    }
+
+    /// What the checksum file at `url` says of `name`. From then on the lock remembers it.
+    fn published_sum(&self, url: &str, name: &str) -> Result<Sha256> {
+        let text = self.client.fetch_small(url, SMALL, self.progress)?;
+        let text = String::from_utf8_lossy(&text);
+        match checksum::find(&text, &[name], url)?.1 {
+            Digest::Sha256(sha256) => Ok(sha256),
+            Digest::Sha512(_) => Err(AssetError::NotSha256(url.to_owned()).into()),
+        }
+    }
+
+    /// The key at `url`; one that was fetched before comes from the cache. Its fingerprint is checked each
+    /// time: the overlay may have been changed since.
+    fn key(&self, url: &str, fingerprint: &str, locked: Option<Sha256>) -> Result<Entry> {
+        let cached = match locked {
+            Some(known) => self.cache.download(known)?,
+            None => None,
+        };
+        if let Some(entry) = cached {
+            let bytes = std::fs::read(&entry.path).map_err(FileError::new("read", &entry.path))?;
+            openpgp::require_fingerprint(&bytes, fingerprint)?;
+            return Ok(entry);
+        }
+        let bytes = self.client.fetch_small(url, SMALL, self.progress)?;
+        openpgp::require_fingerprint(&bytes, fingerprint)?;
+        let sha256 = Sha256::of(&bytes);
+        let lock = self.cache.lock(Key::Download(sha256), url, self.progress)?;
+        std::fs::write(&lock.partial, &bytes).map_err(FileError::new("write", &lock.partial))?;
+        self.cache.keep_download(&lock, sha256)
+    }
+}
+
+/// What stands for a download on the sample. A program says so itself when somebody runs it.
+fn placeholder(want: &Want) -> Content {
+    let text = format!("placeholder of magi-image's sample: nothing was downloaded from {}", want.url);
+    let text = if want.attributes.mode & 0o111 == 0 {
+        format!("{text}\n")
+    } else {
+        format!("#!/bin/sh\n# {text}\necho \"$0: a placeholder of magi-image's sample\" >&2\nexit 1\n")
+    };
+    Content::Inline(text.into_bytes().into())
+}

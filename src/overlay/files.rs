@@ -1,0 +1,197 @@
+//! The files of an overlay: read from a folder or from the binary, sorted by where they go.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::builtin;
+use crate::error::{Exit, Explain, FileError, Result};
+
+/// Which file system a path is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Area {
+    /// The FAT that the firmware reads.
+    Boot,
+    /// The ext4 root.
+    Root,
+}
+
+/// Where first-boot steps go; the runner looks there.
+pub const FIRSTBOOT_FOLDER: &str = "/usr/local/lib/magi/firstboot.d";
+
+/// What no overlay should need: 64 MiB. Larger things are fetched.
+const LARGEST: u64 = 64 << 20;
+
+/// A file of an overlay, with the suffix `.j2` already taken off.
+#[derive(Debug, Clone)]
+pub struct OverlayFile {
+    /// Where it goes.
+    pub area: Area,
+    /// Its absolute path there.
+    pub path: String,
+    /// Whether it is rendered.
+    pub template: bool,
+    /// What it holds.
+    pub bytes: Arc<[u8]>,
+    /// How messages name it.
+    pub shown: String,
+}
+
+/// A file that an overlay can't have.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// A symlink could lead anywhere.
+    #[error("`{}` is a symlink", .0.display())]
+    Symlink(PathBuf),
+    /// A fifo, a socket, a device.
+    #[error("`{}` is neither a file nor a folder", .0.display())]
+    Special(PathBuf),
+    /// Names that Linux or the manifest can't carry.
+    #[error("`{}` has a name that isn't plain UTF-8 without control characters", .0.display())]
+    Name(PathBuf),
+    /// An editor's leftovers.
+    #[error("`{}` looks like an editor's leftover", .0.display())]
+    Leftover(PathBuf),
+    /// See [`LARGEST`].
+    #[error("`{}` has {size} bytes, more than the {LARGEST} that an overlay file may have", path.display())]
+    Large {
+        /// Which.
+        path: PathBuf,
+        /// In bytes.
+        size: u64,
+    },
+    /// A folder at the top that means nothing.
+    #[error("`{}` is none of `files/`, `boot/`, `firstboot/`", .0.display())]
+    Stray(PathBuf),
+    /// A first-boot step without a number.
+    #[error("`{0}` isn't named like a first-boot step")]
+    Step(String),
+}
+
+impl Explain for FilesError {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Symlink(_) => "declare it in `overlay.toml` as `[[link]]`".into(),
+            Self::Special(_) | Self::Leftover(_) => "remove it".into(),
+            Self::Name(_) => "rename it".into(),
+            Self::Large { .. } => "declare it in `overlay.toml` as `[[fetch]]` with a `local` file".into(),
+            Self::Stray(_) => "move it into one of them, or outside the overlay".into(),
+            Self::Step(_) => "two digits, `-` and a name, as in `30-database`".into(),
+        })
+    }
+}
+
+/// The files built in for overlay `name`.
+pub(super) fn built_in(name: &str) -> Result<Vec<OverlayFile>> {
+    let folder = format!("overlays/{name}/");
+    let mut files = Vec::new();
+    for (path, bytes) in builtin::below(&folder) {
+        files.extend(place(path, Arc::from(bytes), format!("built-in {folder}{path}"))?);
+    }
+    Ok(files)
+}
+
+/// The files of an overlay's folder on disk.
+pub(super) fn from_folder(folder: &Path) -> Result<Vec<OverlayFile>> {
+    let mut files = Vec::new();
+    walk(folder, folder, &mut files)?;
+    Ok(files)
+}
+
+fn walk(top: &Path, folder: &Path, files: &mut Vec<OverlayFile>) -> Result<()> {
+    let entries = std::fs::read_dir(folder).map_err(FileError::new("read", folder))?;
+    let mut paths = entries
+        .map(|e| e.map(|e| e.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(FileError::new("read", folder))?;
+    paths.sort();
+    for path in paths {
+        let meta = std::fs::symlink_metadata(&path).map_err(FileError::new("read", &path))?;
+        let inside = path.strip_prefix(top).ok().and_then(Path::to_str).map(|p| p.replace('\\', "/"));
+        let Some(inside) = inside.filter(|p| !p.chars().any(char::is_control)) else {
+            return Err(FilesError::Name(path).into());
+        };
+        if meta.is_symlink() {
+            return Err(FilesError::Symlink(path).into());
+        } else if meta.is_dir() {
+            walk(top, &path, files)?;
+        } else if !meta.is_file() {
+            return Err(FilesError::Special(path).into());
+        } else if is_leftover(&inside) {
+            return Err(FilesError::Leftover(path).into());
+        } else if meta.len() > LARGEST {
+            return Err(FilesError::Large { path, size: meta.len() }.into());
+        } else {
+            let bytes = std::fs::read(&path).map_err(FileError::new("read", &path))?;
+            files.extend(place(&inside, bytes.into(), path.display().to_string())?);
+        }
+    }
+    Ok(())
+}
+
+fn is_leftover(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let swap = Path::new(name).extension().is_some_and(|e| e == "swp");
+    swap || name.ends_with('~') || name.starts_with(".#") || name == ".DS_Store"
+}
+
+/// Sorts a file by its first folder; what lies beside `overlay.toml` is documentation.
+fn place(inside: &str, bytes: Arc<[u8]>, shown: String) -> Result<Option<OverlayFile>, FilesError> {
+    let Some((top, rest)) = inside.split_once('/') else { return Ok(None) };
+    let (rest, template) = match rest.strip_suffix(".j2") {
+        Some(rest) => (rest, true),
+        None => (rest, false),
+    };
+    let (area, path) = match top {
+        "files" => (Area::Root, format!("/{rest}")),
+        "boot" => (Area::Boot, format!("/{rest}")),
+        "firstboot" if is_step(rest) => (Area::Root, format!("{FIRSTBOOT_FOLDER}/{rest}")),
+        "firstboot" => return Err(FilesError::Step(shown)),
+        _ => return Err(FilesError::Stray(shown.into())),
+    };
+    Ok(Some(OverlayFile { area, path, template, bytes, shown }))
+}
+
+/// `NN-name`, of letters that any shell glob and `run-parts` would take.
+fn is_step(name: &str) -> bool {
+    let b = name.as_bytes();
+    b.len() > 3
+        && b[..2].iter().all(u8::is_ascii_digit)
+        && b[2] == b'-'
+        && b[3..].iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_go_where_their_folder_says() {
+        let placed = |inside: &str| {
+            place(inside, Arc::from(&b""[..]), inside.into()).map(|f| f.map(|f| (f.area, f.path, f.template)))
+        };
+        assert_eq!(placed("README.md").unwrap(), None);
+        assert_eq!(placed("files/etc/x.conf.j2").unwrap(), Some((Area::Root, "/etc/x.conf".into(), true)));
+        assert_eq!(placed("boot/a.txt").unwrap(), Some((Area::Boot, "/a.txt".into(), false)));
+        let step = placed("firstboot/30-db.j2").unwrap().unwrap();
+        assert_eq!(step.1, format!("{FIRSTBOOT_FOLDER}/30-db"));
+        assert!(placed("firstboot/db").is_err());
+        assert!(placed("etc/hosts").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn symlinks_and_leftovers_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = dir.path().join("files/etc");
+        std::fs::create_dir_all(&files).unwrap();
+        std::fs::write(files.join("a~"), "").unwrap();
+        assert!(from_folder(dir.path()).unwrap_err().to_string().contains("leftover"));
+        std::fs::remove_file(files.join("a~")).unwrap();
+        std::os::unix::fs::symlink("/etc/shadow", files.join("b")).unwrap();
+        assert!(from_folder(dir.path()).unwrap_err().to_string().contains("symlink"));
+    }
+}

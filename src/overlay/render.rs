@@ -1,0 +1,251 @@
+//! Templates and expressions of an overlay, rendered for one node.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Object, Value};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
+
+use crate::document::Located;
+use crate::error::{Exit, Explain};
+use crate::profile::Address;
+use crate::secrets::Secret;
+
+use super::Overlay;
+
+/// A template or an expression that doesn't work.
+#[derive(Debug, thiserror::Error)]
+#[error("`{file}` line {line}: {what}")]
+pub struct TemplateError {
+    /// Which file.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    what: String,
+}
+
+impl Explain for TemplateError {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+    fn hint(&self) -> Option<String> {
+        Some("`docs/overlays.md` lists what templates can use".into())
+    }
+}
+
+/// A rendered text.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// The text.
+    pub text: String,
+    /// Whether it was made with a secret.
+    pub secret: bool,
+}
+
+/// Loop iterations and the like that one template may use; a runaway one ends with an error.
+const FUEL: u64 = 1_000_000;
+
+/// What the templates of one overlay see on one node.
+pub struct Scope<'a> {
+    overlay: &'a Overlay,
+    environment: Environment<'static>,
+    values: BTreeMap<String, Value>,
+    secrets: BTreeMap<String, Secret>,
+}
+
+impl<'a> Scope<'a> {
+    /// `values` is the context without `secrets`.
+    pub fn new(
+        overlay: &'a Overlay,
+        values: BTreeMap<String, Value>,
+        secrets: BTreeMap<String, Secret>,
+    ) -> Self {
+        let mut syntax = SyntaxConfig::builder();
+        let syntax = syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);
+        let syntax = syntax.build().unwrap_or_default();
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_syntax(syntax);
+        environment.set_fuel(Some(FUEL));
+        environment.set_debug(false);
+        environment.add_filter("urlencode", |text: String| percent_encoded(&text));
+        environment.add_filter("shell", |text: String| format!("'{}'", text.replace('\'', r"'\''")));
+        environment.add_filter("network", network);
+        Self { overlay, environment, values, secrets }
+    }
+
+    /// Renders a file; `shown` names it in errors.
+    pub fn file(&self, shown: &str, text: &str) -> Result<Rendered, TemplateError> {
+        let (context, touched) = self.context();
+        let rendered = self.environment.render_named_str(shown, text, context);
+        let secret = touched.load(Ordering::Relaxed);
+        let text = rendered.map_err(|e| TemplateError {
+            file: shown.to_owned(),
+            line: e.line().unwrap_or(1),
+            what: what(&e, secret),
+        })?;
+        Ok(Rendered { text, secret })
+    }
+
+    /// Renders a value of `overlay.toml`, where no secret may go: it is shown in plans.
+    pub fn text(&self, written: &Located<String>) -> Result<String, TemplateError> {
+        let (context, touched) = self.context();
+        let rendered = self.environment.render_named_str(&self.overlay.source.name, &written.value, context);
+        if touched.load(Ordering::Relaxed) {
+            return Err(self.complain(written.at, "a secret can only be used in a file under `files/`"));
+        }
+        rendered.map_err(|e| self.error_in_toml(written.at, &e))
+    }
+
+    /// Whether a condition holds; nothing always does.
+    pub fn when(&self, condition: Option<&Located<String>>) -> Result<bool, TemplateError> {
+        let Some(written) = condition else { return Ok(true) };
+        Ok(self.evaluate(written)?.is_true())
+    }
+
+    /// An expression that gives a text; undefined and none are "".
+    pub fn string(&self, written: Option<&Located<String>>) -> Result<String, TemplateError> {
+        let Some(written) = written else { return Ok(String::new()) };
+        let value = self.evaluate(written)?;
+        Ok(if value.is_none() || value.is_undefined() { String::new() } else { value.to_string() })
+    }
+
+    /// An expression that gives a list of texts; nothing is an empty one.
+    pub fn strings(&self, written: Option<&Located<String>>) -> Result<Vec<String>, TemplateError> {
+        let Some(written) = written else { return Ok(Vec::new()) };
+        let value = self.evaluate(written)?;
+        let items = value.try_iter().map_err(|e| self.error_in_toml(written.at, &e))?;
+        Ok(items.map(|item| item.to_string()).collect())
+    }
+
+    /// A complaint about byte `at` of `overlay.toml`.
+    pub fn complain(&self, at: usize, what: impl Into<String>) -> TemplateError {
+        let error = self.overlay.source.error(at, what);
+        TemplateError { file: error.file, line: error.line, what: error.what }
+    }
+
+    fn evaluate(&self, written: &Located<String>) -> Result<Value, TemplateError> {
+        let expression = self.environment.compile_expression(&written.value);
+        let (context, touched) = self.context();
+        let value =
+            expression.and_then(|e| e.eval(context)).map_err(|e| self.error_in_toml(written.at, &e))?;
+        if touched.load(Ordering::Relaxed) {
+            return Err(self.complain(written.at, "a secret can't decide what an image holds"));
+        }
+        Ok(value)
+    }
+
+    fn context(&self) -> (Value, Arc<AtomicBool>) {
+        let touched = Arc::new(AtomicBool::new(false));
+        let secrets = Secrets { values: self.secrets.clone(), touched: Arc::clone(&touched) };
+        let mut context = self.values.clone();
+        context.insert("secrets".into(), Value::from_object(secrets));
+        (Value::from(context), touched)
+    }
+
+    fn error_in_toml(&self, at: usize, error: &minijinja::Error) -> TemplateError {
+        self.complain(at, what(error, false))
+    }
+}
+
+/// The engine's words, without values when a secret could be among them.
+fn what(error: &minijinja::Error, secret: bool) -> String {
+    let kind = match error.kind() {
+        ErrorKind::OutOfFuel => "the template never ends".to_owned(),
+        kind => kind.to_string(),
+    };
+    match error.detail() {
+        Some(detail) if !secret => format!("{kind}: {detail}"),
+        _ => kind,
+    }
+}
+
+/// Looks a secret up and remembers that somebody did.
+struct Secrets {
+    values: BTreeMap<String, Secret>,
+    touched: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Object for Secrets {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let secret = self.values.get(key.as_str()?)?;
+        self.touched.store(true, Ordering::Relaxed);
+        Some(Value::from(secret.reveal()))
+    }
+
+    fn render(self: &Arc<Self>, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// RFC 3986: everything but the unreserved letters.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(byte as char);
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[allow(clippy::needless_pass_by_value)] // a filter's argument
+fn network(text: String) -> Result<String, minijinja::Error> {
+    let address: Address = text
+        .parse()
+        .map_err(|why| minijinja::Error::new(ErrorKind::InvalidOperation, format!("`{text}` {why}")))?;
+    Ok(format!("{}/{}", address.network(), address.prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::Source;
+
+    fn overlay() -> Overlay {
+        let source = Source::new("overlay.toml", "summary = \"x\"\n");
+        Overlay { name: "x".into(), source, spec: crate::overlay::Spec::default(), files: Vec::new() }
+    }
+
+    #[test]
+    fn secrets_are_noticed_and_never_named_in_errors() {
+        let overlay = overlay();
+        let secrets = BTreeMap::from([("token".to_owned(), Secret::new("s3cr3t".into()))]);
+        let scope = Scope::new(&overlay, BTreeMap::from([("name".into(), Value::from("caspar"))]), secrets);
+        let rendered = scope.file("f", "a {{ name }}\n").unwrap();
+        assert_eq!((rendered.text.as_str(), rendered.secret), ("a caspar\n", false));
+        assert!(scope.file("f", "{{ secrets.token }}").unwrap().secret);
+        assert_eq!(scope.file("f", "{{ secrets }}").unwrap().text, "***");
+        let error = scope.file("f", "\n{{ secrets.token | network }}").unwrap_err().to_string();
+        assert!(error.contains("line 2") && !error.contains("s3cr3t"), "{error}");
+        let written = Located { value: "{{ secrets.token }}".to_owned(), at: 0 };
+        assert!(scope.text(&written).is_err());
+    }
+
+    #[test]
+    fn errors_name_file_and_line_and_loops_end() {
+        let overlay = overlay();
+        let scope = Scope::new(&overlay, BTreeMap::new(), BTreeMap::new());
+        let error = scope.file("a.j2", "x\n{{ nope }}\n").unwrap_err();
+        assert!(error.to_string().starts_with("`a.j2` line 2: undefined value"), "{error}");
+        let endless = "{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}";
+        assert!(scope.file("a.j2", endless).unwrap_err().to_string().contains("never ends"));
+    }
+
+    #[test]
+    fn filters() {
+        assert_eq!(percent_encoded("v1.33.5+k3s1"), "v1.33.5%2Bk3s1");
+        assert_eq!(network("10.0.0.12/24".into()).unwrap(), "10.0.0.0/24");
+    }
+}

@@ -1,0 +1,370 @@
+//! `overlay.toml`: what an overlay is, what it needs, and what it does besides laying files.
+//!
+//! The format is described in `docs/overlays.md`. `when` and other expressions are kept as text here and
+//! evaluated when a node's plan is made.
+
+use regex::Regex;
+
+use super::settings::{Kind, SettingSpec};
+use crate::document::{DocumentError, Located, Section, Source};
+use crate::secrets::{Alphabet, SecretSpec};
+
+type Result<T> = std::result::Result<T, DocumentError>;
+
+/// A condition: a template expression, or nothing for "always".
+pub type When = Option<Located<String>>;
+
+/// Everything in `overlay.toml`.
+#[derive(Debug, Clone, Default)]
+pub struct Spec {
+    /// One line for people.
+    pub summary: String,
+    /// Overlays that come first.
+    pub needs: Vec<Located<String>>,
+    /// `[settings.NAME]`.
+    pub settings: Vec<SettingSpec>,
+    /// `[[packages]]`: Debian packages installed at first boot.
+    pub packages: Vec<Names>,
+    /// `[[services]]`: systemd units enabled at first boot.
+    pub services: Vec<Names>,
+    /// `[[fetch]]`: files from the network.
+    pub fetches: Vec<Fetch>,
+    /// `[[include]]`: the user's own files.
+    pub includes: Vec<Include>,
+    /// `[[file]]`: mode, owner or condition of a file in the folder.
+    pub files: Vec<FileRule>,
+    /// `[[dir]]`.
+    pub dirs: Vec<Dir>,
+    /// `[[link]]`.
+    pub links: Vec<Link>,
+    /// `[[patch]]`: edits of files that the base has.
+    pub patches: Vec<PatchSpec>,
+    /// `[[check]]`.
+    pub checks: Vec<Check>,
+    /// `[[secret]]`.
+    pub secrets: Vec<SecretSpec>,
+}
+
+/// Names under a condition.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// Each a template.
+    pub names: Vec<Located<String>>,
+    /// An expression that gives a list of names instead.
+    pub from: When,
+    /// Condition.
+    pub when: When,
+}
+
+/// A file that is fetched when the image is built.
+#[derive(Debug, Clone)]
+pub struct Fetch {
+    /// Where it goes, a template.
+    pub path: Located<String>,
+    /// Its bits and owner.
+    pub attributes: Attributes,
+    /// From where, a template.
+    pub url: Located<String>,
+    /// An expression that may name a local file instead.
+    pub local: When,
+    /// An expression that may give its SHA-256.
+    pub sha256: When,
+    /// Known hashes by [`Fetch::pin_key`].
+    pub pins: Vec<(String, String)>,
+    /// An expression to look into [`Fetch::pins`] with.
+    pub pin_key: When,
+    /// The URL of a checksum file, a template.
+    pub sums: When,
+    /// Its name in that file.
+    pub sums_name: Option<String>,
+    /// The OpenPGP fingerprint that the content, a key, must have.
+    pub fingerprint: Option<String>,
+    /// Condition.
+    pub when: When,
+}
+
+/// The user's files, named by a setting.
+#[derive(Debug, Clone)]
+pub struct Include {
+    /// The setting, of a path kind.
+    pub setting: Located<String>,
+    /// The folder they go to.
+    pub into: Located<String>,
+    /// Their bits and owner.
+    pub attributes: Attributes,
+    /// The only endings taken; all if empty.
+    pub extensions: Vec<String>,
+    /// Condition.
+    pub when: When,
+}
+
+/// Permission bits and owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
+    /// Permission bits; `None` is the usual for its kind.
+    pub mode: Option<u16>,
+    /// User and group number.
+    pub owner: (u32, u32),
+}
+
+/// Says something about a file of the overlay's folder.
+#[derive(Debug, Clone)]
+pub struct FileRule {
+    /// Its path in the image; `boot:/…` on the FAT.
+    pub path: Located<String>,
+    /// Its bits and owner.
+    pub attributes: Attributes,
+    /// Whether it is left out when it renders to nothing.
+    pub skip_empty: bool,
+    /// Condition.
+    pub when: When,
+}
+
+/// A folder.
+#[derive(Debug, Clone)]
+pub struct Dir {
+    /// Where, a template.
+    pub path: Located<String>,
+    /// Its bits and owner.
+    pub attributes: Attributes,
+    /// Condition.
+    pub when: When,
+}
+
+/// A symlink.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// Where, a template.
+    pub path: Located<String>,
+    /// To what, a template.
+    pub target: Located<String>,
+    /// Condition.
+    pub when: When,
+}
+
+/// A regex replacement in a file of the base.
+#[derive(Debug, Clone)]
+pub struct PatchSpec {
+    /// Which file; `boot:/…` on the FAT.
+    pub path: Located<String>,
+    /// What is looked for, `^` and `$` at each line.
+    pub pattern: Regex,
+    /// What comes instead: a template, then `$1` and the like.
+    pub replace: Located<String>,
+    /// Whether no match is an error.
+    pub required: bool,
+    /// Condition.
+    pub when: When,
+}
+
+/// A condition that must hold.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// An expression.
+    pub that: Located<String>,
+    /// What to say when it doesn't hold, a template.
+    pub message: Located<String>,
+    /// The next step, a template.
+    pub hint: When,
+}
+
+/// Reads the file.
+pub fn read(source: &Source) -> Result<Spec> {
+    let table = source.parse()?;
+    let root = source.root(&table);
+    let spec = Spec {
+        summary: root.required("summary")?.value,
+        needs: root.strings("needs")?.unwrap_or_default(),
+        settings: settings(&root)?,
+        packages: each(&root, "packages", names)?,
+        services: each(&root, "services", names)?,
+        fetches: each(&root, "fetch", fetch)?,
+        includes: each(&root, "include", include)?,
+        files: each(&root, "file", file_rule)?,
+        dirs: each(&root, "dir", |s| {
+            Ok(Dir { path: s.required("path")?, attributes: attributes(s)?, when: s.string("when")? })
+        })?,
+        links: each(&root, "link", |s| {
+            Ok(Link { path: s.required("path")?, target: s.required("target")?, when: s.string("when")? })
+        })?,
+        patches: each(&root, "patch", patch)?,
+        checks: each(&root, "check", |s| {
+            Ok(Check { that: s.required("that")?, message: s.required("message")?, hint: s.string("hint")? })
+        })?,
+        secrets: each(&root, "secret", secret)?,
+    };
+    root.finish()?;
+    includes_name_path_settings(source, &spec)?;
+    Ok(spec)
+}
+
+/// Reads every `[[key]]` and refuses its unknown keys.
+fn each<T>(root: &Section<'_>, key: &str, read: impl Fn(&Section<'_>) -> Result<T>) -> Result<Vec<T>> {
+    root.sections(key)?
+        .into_iter()
+        .map(|section| {
+            let item = read(&section)?;
+            section.finish()?;
+            Ok(item)
+        })
+        .collect()
+}
+
+fn settings(root: &Section<'_>) -> Result<Vec<SettingSpec>> {
+    let Some(all) = root.section("settings")? else { return Ok(Vec::new()) };
+    let mut specs = Vec::new();
+    for name in all.keys() {
+        let Some(section) = all.section(&name.value)? else { continue };
+        specs.push(SettingSpec::read(&name.value, &section)?);
+        section.finish()?;
+    }
+    Ok(specs)
+}
+
+fn names(section: &Section<'_>) -> Result<Names> {
+    let (names, from) = (section.strings("names")?, section.string("from")?);
+    if names.is_some() == from.is_some() {
+        return Err(section.error("either `names` or `from` must be given"));
+    }
+    Ok(Names { names: names.unwrap_or_default(), from, when: section.string("when")? })
+}
+
+fn fetch(section: &Section<'_>) -> Result<Fetch> {
+    let fetch = Fetch {
+        path: section.required("path")?,
+        attributes: attributes(section)?,
+        url: section.required("url")?,
+        local: section.string("local")?,
+        sha256: section.string("sha256")?,
+        pins: section.string_map("pins")?,
+        pin_key: section.string("pin_key")?,
+        sums: section.string("sums")?,
+        sums_name: section.string("sums_name")?.map(|s| s.value),
+        fingerprint: section.string("openpgp_fingerprint")?.map(|s| s.value),
+        when: section.string("when")?,
+    };
+    for (key, hash) in &fetch.pins {
+        if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(section.error(format!("the pin of `{key}` isn't a SHA-256")));
+        }
+    }
+    Ok(fetch)
+}
+
+fn include(section: &Section<'_>) -> Result<Include> {
+    let extensions = section.strings("extensions")?.unwrap_or_default();
+    Ok(Include {
+        setting: section.required("setting")?,
+        into: section.required("into")?,
+        attributes: attributes(section)?,
+        extensions: extensions.into_iter().map(|e| e.value).collect(),
+        when: section.string("when")?,
+    })
+}
+
+fn file_rule(section: &Section<'_>) -> Result<FileRule> {
+    Ok(FileRule {
+        path: section.required("path")?,
+        attributes: attributes(section)?,
+        skip_empty: section.boolean("skip_empty")?.is_some_and(|b| b.value),
+        when: section.string("when")?,
+    })
+}
+
+fn patch(section: &Section<'_>) -> Result<PatchSpec> {
+    let written = section.required("match")?;
+    let pattern = regex::RegexBuilder::new(&written.value)
+        .multi_line(true)
+        .size_limit(1 << 20)
+        .build()
+        .map_err(|e| section.error_at(written.at, format!("`match` isn't a regular expression: {e}")))?;
+    Ok(PatchSpec {
+        path: section.required("path")?,
+        pattern,
+        replace: section.required("replace")?,
+        required: section.boolean("required")?.is_none_or(|b| b.value),
+        when: section.string("when")?,
+    })
+}
+
+fn secret(section: &Section<'_>) -> Result<SecretSpec> {
+    let kind = section.required("kind")?;
+    let alphabet = match kind.value.as_str() {
+        "hex" => Alphabet::Hex,
+        "alphanumeric" => Alphabet::Alphanumeric,
+        _ => return Err(section.error_at(kind.at, "`kind` must be `hex` or `alphanumeric`")),
+    };
+    let length = section.integer("length")?.ok_or_else(|| section.error("`length` is missing"))?;
+    let letters = usize::try_from(length.value).ok().filter(|l| (8..=256).contains(l));
+    Ok(SecretSpec {
+        name: section.required("name")?.value,
+        alphabet,
+        length: letters.ok_or_else(|| section.error_at(length.at, "`length` must lie between 8 and 256"))?,
+        per_node: section.boolean("per_node")?.is_some_and(|b| b.value),
+    })
+}
+
+fn attributes(section: &Section<'_>) -> Result<Attributes> {
+    let mode = match section.string("mode")? {
+        None => None,
+        Some(written) => Some(octal(&written.value).ok_or_else(|| {
+            section.error_at(written.at, format!("`{}` isn't a file mode as `\"0644\"`", written.value))
+        })?),
+    };
+    let owner = match section.string("owner")? {
+        None => (0, 0),
+        Some(written) => numbers(&written.value).ok_or_else(|| {
+            section
+                .error_at(written.at, format!("`{}` isn't an owner as `\"0:0\"`", written.value))
+                .hinting("user and group are numbers: names aren't known before the image runs")
+        })?,
+    };
+    Ok(Attributes { mode, owner })
+}
+
+fn octal(text: &str) -> Option<u16> {
+    let digits = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    if digits { u16::from_str_radix(text, 8).ok() } else { None }
+}
+
+fn numbers(text: &str) -> Option<(u32, u32)> {
+    let (user, group) = text.split_once(':')?;
+    Some((user.parse().ok()?, group.parse().ok()?))
+}
+
+fn includes_name_path_settings(source: &Source, spec: &Spec) -> Result<()> {
+    for include in &spec.includes {
+        let name = &include.setting.value;
+        let fits = |s: &&SettingSpec| s.name == *name && matches!(s.kind, Kind::Path | Kind::Paths);
+        if spec.settings.iter().find(fits).is_none() {
+            let what =
+                format!("`[[include]]` names `{name}`, which isn't a setting of type `path` or `paths`");
+            return Err(source.error(include.setting.at, what));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        read(&Source::new("overlay.toml", format!("summary = \"x\"\n{text}"))).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn slips_are_refused_with_their_line() {
+        assert_eq!(
+            error("[[file]]\npath = \"/a\"\nmod = \"0644\""),
+            "`overlay.toml` line 4: unknown key `mod` in `[file]`"
+        );
+        assert!(error("[[dir]]\npath = \"/a\"\nmode = \"rwx\"").contains("line 4: `rwx` isn't a file mode"));
+        assert!(error("[[file]]\npath = \"/a\"\nowner = \"root:root\"").contains("isn't an owner"));
+        assert!(
+            error("[[patch]]\npath = \"/a\"\nmatch = \"(\"\nreplace = \"\"").contains("regular expression")
+        );
+        assert!(error("[[include]]\nsetting = \"x\"\ninto = \"/a\"").contains("isn't a setting of type"));
+        assert!(error("[[secret]]\nname = \"a\"\nkind = \"hex\"\nlength = 2").contains("between 8 and 256"));
+    }
+}

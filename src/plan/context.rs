@@ -1,0 +1,79 @@
+//! What templates can see: profile, node, base and settings as template values.
+
+use std::collections::BTreeMap;
+
+use minijinja::value::{Serde, Value};
+use serde::Serialize;
+
+use crate::overlay::settings::Values;
+use crate::profile::{Node, Profile};
+
+/// What the base image says about itself, as far as overlays may depend on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BaseFacts {
+    /// The family of images it belongs to, as `raspi-debian`.
+    pub family: String,
+    /// Debian's name for its release, from `/etc/os-release`.
+    pub codename: String,
+    /// `arm64`, by the kernel it carries.
+    pub arch: String,
+    /// Whether it is the built-in sample.
+    pub sample: bool,
+    /// Where the running system mounts the FAT.
+    pub boot_mount: String,
+}
+
+#[derive(Serialize)]
+struct NodeValue<'a> {
+    name: &'a str,
+    index: usize,
+    init: bool,
+    address: String,
+    ip: String,
+    prefix: u8,
+}
+
+/// An overlay as others see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Neighbour {
+    /// Its settings.
+    pub settings: Values,
+    /// Its packages on this node.
+    pub packages: Vec<String>,
+    /// Its services on this node.
+    pub services: Vec<String>,
+}
+
+fn node_value(node: &Node) -> NodeValue<'_> {
+    let text = |f: fn(&crate::profile::Address) -> String| node.address.as_ref().map(f).unwrap_or_default();
+    NodeValue {
+        name: &node.name,
+        index: node.index,
+        init: node.init,
+        address: text(ToString::to_string),
+        ip: text(|a| a.ip.to_string()),
+        prefix: node.address.map_or(0, |a| a.prefix),
+    }
+}
+
+/// The values that are the same for every overlay of a node.
+pub fn shared(profile: &Profile, node: &Node, keys: &[String], base: &BaseFacts) -> BTreeMap<String, Value> {
+    let cluster = &profile.cluster;
+    let strings = |list: &[std::net::Ipv4Addr]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let cluster = BTreeMap::from([
+        ("name", Value::from(cluster.name.as_str())),
+        ("vip", Value::from(cluster.vip.to_string())),
+        ("interface", Value::from(cluster.interface.as_str())),
+        ("gateway", Value::from(cluster.gateway.map(|g| g.to_string()).unwrap_or_default())),
+        ("dns", Value::from(strings(&cluster.dns))),
+    ]);
+    let nodes: Vec<_> = profile.nodes.iter().map(node_value).collect();
+    BTreeMap::from([
+        ("cluster".to_owned(), Value::from_pairs(cluster)),
+        ("node".to_owned(), Value::from(Serde(node_value(node)))),
+        ("nodes".to_owned(), Value::from(Serde(nodes))),
+        ("base".to_owned(), Value::from(Serde(base))),
+        ("ssh".to_owned(), Value::from_pairs([("authorized_keys", Value::from(keys.to_vec()))])),
+        ("magi".to_owned(), Value::from_pairs([("version", Value::from(env!("CARGO_PKG_VERSION")))])),
+    ])
+}

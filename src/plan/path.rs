@@ -1,0 +1,42 @@
+//! Paths inside an image.
+
+use crate::plan::Area;
+
+/// `path` if it is absolute, plain and leads nowhere else; or why not, to follow "`…` ".
+pub(super) fn checked(path: &str) -> Result<&str, &'static str> {
+    let Some(rest) = path.strip_prefix('/') else { return Err("isn't an absolute path") };
+    if rest.is_empty() {
+        return Err("is the root of the file system");
+    }
+    if path.len() > 1024 || path.chars().any(char::is_control) {
+        return Err("is too long or holds a control character");
+    }
+    for part in rest.split('/') {
+        match part {
+            "" => return Err("has an empty part"),
+            "." | ".." => return Err("leads elsewhere with `.` or `..`"),
+            part if part.len() > 255 => return Err("has a part of more than 255 bytes"),
+            _ => {}
+        }
+    }
+    Ok(path)
+}
+
+/// Splits `boot:/x` from `/x`.
+pub(super) fn area(written: &str) -> (Area, &str) {
+    written.strip_prefix("boot:").map_or((Area::Root, written), |path| (Area::Boot, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_absolute_paths_pass() {
+        assert_eq!(checked("/etc/hosts"), Ok("/etc/hosts"));
+        for wrong in ["etc/hosts", "/", "/etc/../x", "/etc//x", "/etc/", "/a\nb", ""] {
+            assert!(checked(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(area("boot:/cmdline.txt"), (Area::Boot, "/cmdline.txt"));
+    }
+}

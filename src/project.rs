@@ -1,0 +1,233 @@
+//! A profile with everything it names, read and checked; the way from there to plans and images.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::base::facts::{self, RASPI_DEBIAN, Survey};
+use crate::base::{self, Prepared};
+use crate::error::{Context as _, Result};
+use crate::fetch::assets::Fetcher;
+use crate::fetch::cache::Cache;
+use crate::fetch::http::Client;
+use crate::fetch::lock::Lock;
+use crate::overlay::include::{self, Included};
+use crate::overlay::settings::{self, Values};
+use crate::overlay::{Overlay, Shelf};
+use crate::plan::context::BaseFacts;
+use crate::plan::make::NodeSecrets;
+use crate::plan::want::{Assets, Unfetched, Want};
+use crate::plan::{self, Inputs, Plan};
+use crate::profile::{Node, Profile, ssh};
+use crate::progress::Progress;
+use crate::secrets::Store;
+
+/// The file that keeps what every input must be, beside the profile.
+pub const LOCK_FILE: &str = "magi.lock";
+
+/// What the command line says about a project.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The profile's file; see [`Profile::load`].
+    pub profile: Option<PathBuf>,
+    /// A base instead of the profile's.
+    pub base: Option<String>,
+    /// The secrets file instead of the one beside the profile.
+    pub secrets: Option<PathBuf>,
+    /// The cache folder.
+    pub cache_dir: PathBuf,
+    /// Use only what is in the cache.
+    pub offline: bool,
+    /// Take a base without any known checksum.
+    pub insecure_no_checksum: bool,
+    /// A public key instead of the profile's.
+    pub ssh_key: Option<PathBuf>,
+}
+
+/// Everything that was read before anything is fetched.
+pub struct Project<'a> {
+    /// The profile.
+    pub profile: Profile,
+    options: Options,
+    overlays: Vec<Overlay>,
+    settings: BTreeMap<String, Values>,
+    included: BTreeMap<String, Vec<Included>>,
+    keys: Vec<String>,
+    progress: &'a dyn Progress,
+}
+
+/// A base, fetched, verified, unpacked and looked into.
+pub struct Base {
+    /// Where it is and what it was made from.
+    pub prepared: Prepared,
+    /// What is in it.
+    pub survey: Survey,
+}
+
+impl<'a> Project<'a> {
+    /// Reads and checks the profile, its overlays, their settings and templates, and the ssh keys.
+    pub fn open(options: Options, progress: &'a dyn Progress) -> Result<Self> {
+        let profile = Profile::load(options.profile.as_deref())?;
+        let overlays = Shelf::beside(&profile).collect(&profile)?;
+        let (mut settings, mut included) = (BTreeMap::new(), BTreeMap::new());
+        for overlay in &overlays {
+            let values = settings::check(overlay, &profile)?;
+            included.insert(overlay.name.clone(), include::gather(overlay, &values)?);
+            settings.insert(overlay.name.clone(), values);
+        }
+        let keys = ssh::authorized_keys(&profile, options.ssh_key.as_deref(), progress)?;
+        let project = Self { profile, options, overlays, settings, included, keys, progress };
+        project.rehearse()?;
+        Ok(project)
+    }
+
+    /// Makes every plan once with stand-ins for what isn't there yet, so that a slip in a template is
+    /// found before a download rather than after.
+    fn rehearse(&self) -> Result<()> {
+        let facts = BaseFacts {
+            family: RASPI_DEBIAN.into(),
+            codename: "bookworm".into(),
+            arch: "arm64".into(),
+            sample: false,
+            boot_mount: "/boot/firmware".into(),
+        };
+        let mut store = Store::passing();
+        for node in &self.profile.nodes {
+            let secrets = self.secrets_of(node, &mut store)?;
+            self.inputs(&facts).wants(node)?;
+            plan::make(&self.inputs(&facts), node, &secrets, &Unfetched)?;
+        }
+        Ok(())
+    }
+
+    fn inputs<'b>(&'b self, base: &'b BaseFacts) -> Inputs<'b> {
+        Inputs {
+            profile: &self.profile,
+            overlays: &self.overlays,
+            settings: &self.settings,
+            included: &self.included,
+            keys: &self.keys,
+            base,
+        }
+    }
+
+    /// The names of the overlays, in the order they are laid.
+    pub fn overlay_names(&self) -> Vec<String> {
+        self.overlays.iter().map(|o| o.name.clone()).collect()
+    }
+
+    /// Where the lock is.
+    pub fn lock_path(&self) -> PathBuf {
+        self.profile.folder.join(LOCK_FILE)
+    }
+
+    /// The secrets file.
+    pub fn secrets_path(&self) -> PathBuf {
+        let beside = || {
+            let stem = self.profile.file.as_deref().and_then(Path::file_stem).and_then(|s| s.to_str());
+            self.profile.folder.join(format!("{}.secrets.toml", stem.unwrap_or("magi")))
+        };
+        self.options.secrets.clone().unwrap_or_else(beside)
+    }
+
+    /// Opens what fetching needs.
+    pub fn source(&self) -> Result<Source> {
+        let cache = Cache::open(&self.options.cache_dir)?;
+        let client = if self.options.offline { Client::offline() } else { Client::default() };
+        Ok(Source { cache, client, lock: Lock::load(&self.lock_path())? })
+    }
+
+    /// Fetches, verifies and unpacks the base, as far as the cache doesn't have it, and looks into it.
+    pub fn base(&self, source: &mut Source) -> Result<Base> {
+        let choice = &self.profile.base;
+        let request = match &self.options.base {
+            // A pin belongs to the base it was written for.
+            Some(other) => base::Request {
+                source: other,
+                sha256: None,
+                insecure_no_checksum: self.options.insecure_no_checksum,
+                relative_to: Path::new(""),
+            },
+            None => base::Request {
+                source: &choice.image,
+                sha256: choice.sha256.as_deref(),
+                insecure_no_checksum: self.options.insecure_no_checksum,
+                relative_to: &self.profile.folder,
+            },
+        };
+        let doing = || format!("preparing the base `{}`", request.source);
+        let prepared =
+            base::prepare(&request, &source.cache, &source.client, &mut source.lock, self.progress)
+                .while_doing(doing)?;
+        let survey = facts::survey(&prepared.raw_path, prepared.sample)?;
+        Ok(Base { prepared, survey })
+    }
+
+    /// Fetches and verifies every file that the overlays want on `nodes`; on the sample, placeholders.
+    pub fn assets(
+        &self,
+        base: &Base,
+        source: &mut Source,
+        nodes: &[&Node],
+    ) -> Result<Box<dyn Assets + Sync>> {
+        let wants = self.wants(base, nodes)?;
+        let Source { cache, client, lock } = source;
+        let mut fetcher = Fetcher { cache, client, lock, progress: self.progress };
+        Ok(Box::new(fetcher.all(wants, base.prepared.sample)?))
+    }
+
+    fn wants(&self, base: &Base, nodes: &[&Node]) -> Result<Vec<Want>> {
+        let mut wants: Vec<Want> = Vec::new();
+        for node in nodes {
+            for want in self.inputs(&base.survey.facts).wants(node)? {
+                if !wants.contains(&want) {
+                    wants.push(want);
+                }
+            }
+        }
+        Ok(wants)
+    }
+
+    /// The secrets of `nodes`; new ones are kept before anything is made with them.
+    pub fn secrets(&self, nodes: &[&Node]) -> Result<Vec<NodeSecrets>> {
+        let mut store = Store::open(&self.secrets_path())?;
+        let secrets = nodes.iter().map(|n| self.secrets_of(n, &mut store)).collect::<Result<_>>()?;
+        if store.has_grown() {
+            store.save()?;
+            let path = store.path().display();
+            self.progress
+                .note(&format!("made the cluster's secrets, `{path}`; keep it, and keep it private"));
+        }
+        Ok(secrets)
+    }
+
+    /// The secrets of a node without keeping new ones: for showing a plan.
+    pub fn passing_secrets(&self, node: &Node) -> Result<NodeSecrets> {
+        self.secrets_of(node, &mut Store::open(&self.secrets_path())?)
+    }
+
+    fn secrets_of(&self, node: &Node, store: &mut Store) -> Result<NodeSecrets> {
+        let mut secrets = NodeSecrets::new();
+        for overlay in &self.overlays {
+            for spec in &overlay.spec.secrets {
+                let secret = store.get_or_make(&overlay.name, spec, &node.name)?;
+                secrets.entry(overlay.name.clone()).or_default().insert(spec.name.clone(), secret);
+            }
+        }
+        Ok(secrets)
+    }
+
+    /// A node's plan.
+    pub fn plan(&self, base: &Base, node: &Node, secrets: &NodeSecrets, assets: &dyn Assets) -> Result<Plan> {
+        Ok(plan::make(&self.inputs(&base.survey.facts), node, secrets, assets)?)
+    }
+}
+
+/// Cache, network and lock: what fetching works with.
+pub struct Source {
+    /// What is there already.
+    pub cache: Cache,
+    /// The way to what isn't.
+    pub client: Client,
+    /// What it must be.
+    pub lock: Lock,
+}

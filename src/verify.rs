@@ -1,0 +1,83 @@
+//! `verify`: does an image still hold what its manifest says.
+
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
+
+use crate::disk::layout;
+use crate::error::{FileError, Result};
+use crate::fetch::digest::Sha256;
+use crate::image::Volumes;
+use crate::image::readback::{self, Difference, Differs};
+use crate::opened;
+use crate::output::manifest::Manifest;
+use crate::progress::Progress;
+
+/// What was found.
+#[derive(Debug, serde::Serialize)]
+pub struct Verified {
+    /// The node that the manifest names.
+    pub node: String,
+    /// Whether the file is, byte for byte, what the build left.
+    pub unchanged: bool,
+    /// How many planned paths were compared.
+    pub checked: usize,
+    /// Secrets, whose content the manifest can't vouch for unless the file is unchanged.
+    pub secrets: usize,
+    /// What differs.
+    pub differences: Vec<Difference>,
+}
+
+impl Verified {
+    /// An error if anything planned differs.
+    pub fn require(self) -> Result<(), Differs> {
+        if self.differences.is_empty() {
+            return Ok(());
+        }
+        Err(Differs { differences: self.differences, checked: self.checked })
+    }
+}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, checked, secrets, .. } = self;
+        if self.unchanged {
+            return write!(f, "{node}: unchanged since the build; {checked} paths hold what was planned");
+        }
+        let differ = self.differences.len();
+        write!(f, "{node}: the image has changed since the build; ")?;
+        if differ == 0 {
+            write!(f, "all {checked} planned paths still hold what was planned")?;
+            if *secrets > 0 {
+                write!(f, " (of {secrets} secret ones only mode, owner and size are known)")?;
+            }
+            return Ok(());
+        }
+        write!(f, "{differ} of {checked} planned paths differ")
+    }
+}
+
+/// Compares `image` with `manifest`, or with the manifest beside it.
+pub fn verify(image: &Path, manifest: Option<&Path>, progress: &dyn Progress) -> Result<Verified> {
+    let manifest = match manifest {
+        Some(path) => Manifest::load(path)?,
+        None => Manifest::beside(image)?,
+    };
+    let opened = opened::open(image, progress)?;
+    let published = match (&manifest.compressed, opened.raw) {
+        (Some(compressed), false) => compressed,
+        _ => &manifest.image,
+    };
+    let file = File::open(image).map_err(FileError::new("read", image))?;
+    let (found, size) = Sha256::of_reader(file).map_err(FileError::new("read", image))?;
+    let unchanged = size == published.size && found.to_string() == published.sha256;
+    let layout = layout::find(&opened.file, opened.size)?;
+    let differences = readback::compare(&Volumes::read_only(&opened.file, &layout)?, &manifest.edits)?;
+    Ok(Verified {
+        node: manifest.node,
+        unchanged,
+        checked: manifest.edits.len(),
+        secrets: manifest.edits.iter().filter(|e| e.secret).count(),
+        differences,
+    })
+}
