@@ -244,7 +244,8 @@ impl Work<'_> {
         {
             return Ok(entry);
         }
-        let done = self.client.download(urls, &lock.partial, Expected { sha256, size: None }, self.progress)?;
+        let done =
+            self.client.download(urls, &lock.partial, Expected { sha256, size: None }, self.progress)?;
         if let Some(Known { digest: digest @ Digest::Sha512(_), by }) = known {
             let file = std::fs::File::open(&lock.partial).map_err(FileError::new("read", &lock.partial))?;
             let found = digest.same_of_reader(file).map_err(FileError::new("read", &lock.partial))?;
