@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::disk::layout;
 use crate::error::{FileError, Result};
-use crate::fetch::digest::Sha256;
+use crate::digest::Sha256;
 use crate::image::Volumes;
 use crate::image::readback::{self, Difference, Differs};
 use crate::opened;

@@ -12,7 +12,7 @@ use crate::document::listed;
 use crate::error::{Exit, Explain, FileError, Result};
 use crate::fetch::cache::{Cache, Entry, Key, KeyLock};
 use crate::fetch::checksum;
-use crate::fetch::digest::{Digest, NotAHash, Sha256};
+use crate::digest::{Digest, NotAHash, Sha256};
 use crate::fetch::http::{Client, Expected, shown};
 use crate::fetch::lock::{Lock, Locked};
 use crate::progress::Progress;

@@ -16,7 +16,7 @@ use sink::Sink;
 use source::Source;
 
 use crate::error::{Exit, Explain, FileError, Result};
-use crate::fetch::digest::Sha256;
+use crate::digest::Sha256;
 use crate::interrupt;
 use crate::progress::Progress;
 

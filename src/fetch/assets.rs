@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::cache::{Cache, Entry, Key};
 use super::checksum;
-use super::digest::{Digest, NotAHash, Sha256};
+use crate::digest::{Digest, NotAHash, Sha256};
 use super::http::{Client, Expected};
 use super::lock::{Lock, Locked};
 use super::openpgp;

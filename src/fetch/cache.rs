@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::digest::{Digest, Sha256};
+use crate::digest::{Digest, Sha256};
 use crate::error::{Exit, Explain, FileError, Result};
 use crate::interrupt;
 use crate::progress::Progress;

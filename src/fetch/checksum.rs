@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::digest::Digest;
+use crate::digest::Digest;
 use crate::error::{Exit, Explain};
 
 /// What can be wrong with a file of checksums, or with what it speaks of.

@@ -6,7 +6,7 @@ use crate::attributes::Attributes;
 use crate::disk::ext4::{self, Kind};
 use crate::disk::fat;
 use crate::error::{Exit, Explain, Result};
-use crate::fetch::digest::Sha256Hasher;
+use crate::digest::Sha256Hasher;
 use crate::interrupt;
 use crate::overlay::Area;
 

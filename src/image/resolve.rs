@@ -12,7 +12,7 @@ use crate::disk::ext4::{self, Kind};
 use crate::disk::fat;
 use crate::disk::sysconf::{self, SysconfError};
 use crate::error::{Explain, FileError, Result};
-use crate::fetch::digest::Sha256;
+use crate::digest::Sha256;
 use crate::overlay::Area;
 use crate::plan::{Action, Content, Edit, Patch, Plan};
 

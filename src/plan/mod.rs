@@ -15,7 +15,7 @@ use std::sync::Arc;
 use regex::Regex;
 
 use crate::error::FileError;
-use crate::fetch::digest::Sha256;
+use crate::digest::Sha256;
 
 pub use crate::attributes::Attributes;
 pub use crate::overlay::Area;
