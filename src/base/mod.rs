@@ -1,5 +1,277 @@
 //! The base image: named, fetched, verified, unpacked and kept raw in the cache.
 
 pub mod catalog;
+mod expect;
 pub mod facts;
+mod local;
+mod raw;
 pub mod unpack;
+
+use std::path::{Path, PathBuf};
+
+use catalog::Known;
+use expect::{Expectation, Of};
+use raw::Packed;
+
+use crate::error::{Exit, Explain, Result};
+use crate::fetch::cache::{Cache, Entry, Key};
+use crate::fetch::digest::{NotAHash, Sha256};
+use crate::fetch::http::{Client, Expected, file_name, without_credentials};
+use crate::fetch::lock::{Lock, Locked};
+use crate::progress::Progress;
+
+/// The sample: see its folder's README.
+static SAMPLE: &[u8] = include_bytes!("sample/sample.img.xz");
+
+/// Which base is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// A built-in name, a URL or a path.
+    pub source: &'a str,
+    /// SHA-256 that the profile pins, in hexadecimal digits: of the file as it is, or of the raw image.
+    pub sha256: Option<&'a str>,
+    /// Whether a base without any known checksum is taken.
+    pub insecure_no_checksum: bool,
+    /// The folder that a relative path starts from.
+    pub relative_to: &'a Path,
+}
+
+/// A base that is verified and raw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// Its built-in name, or its file's.
+    pub name: String,
+    /// Its URL without credentials, or its path.
+    pub source: String,
+    /// SHA-256 of the file it came from.
+    pub source_sha256: Sha256,
+    /// Bytes of the file it came from.
+    pub source_size: u64,
+    /// The raw image; only to be read.
+    pub raw_path: PathBuf,
+    /// SHA-256 of the raw image.
+    pub raw_sha256: Sha256,
+    /// Bytes of the raw image.
+    pub raw_size: u64,
+    /// Whether it's the built-in sample.
+    pub sample: bool,
+}
+
+/// Why there is no base.
+#[derive(Debug, thiserror::Error)]
+pub enum BaseError {
+    /// Nothing is called so.
+    #[error("`{source_text}` is no built-in base, no URL and no file")]
+    Unknown {
+        /// What the profile says.
+        source_text: String,
+        /// What it may be meant to be.
+        nearest: Option<&'static str>,
+    },
+    /// A path to a folder or a device.
+    #[error("the base `{}` is not a file", .0.display())]
+    NotAFile(PathBuf),
+    /// The profile's pin can't be read.
+    #[error("the base's pin is wrong: {0}")]
+    Pin(#[from] NotAHash),
+    /// Nobody says what it must be.
+    #[error("nothing says what SHA-256 `{source_text}` must have{}", .problem.as_ref().map_or_else(String::new, |p| format!(": {p}")))]
+    NoChecksum {
+        /// The base.
+        source_text: String,
+        /// What was wrong with a list of checksums that was found.
+        problem: Option<String>,
+    },
+    /// It's another one than was pinned.
+    #[error("`{source_text}` has SHA-256 {packed}, and its raw image {raw}, but {by} expects {expected}")]
+    NeitherMatches {
+        /// The base.
+        source_text: String,
+        /// What was expected.
+        expected: String,
+        /// Who expects it.
+        by: String,
+        /// Hash of the file.
+        packed: Sha256,
+        /// Hash of the raw image.
+        raw: Sha256,
+    },
+}
+
+impl Explain for BaseError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unknown { .. } | Self::NotAFile(_) | Self::Pin(_) => Exit::Usage,
+            Self::NoChecksum { .. } | Self::NeitherMatches { .. } => Exit::Verification,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let names =
+            || catalog::CATALOG.iter().map(|k| format!("`{}`", k.name)).collect::<Vec<_>>().join(", ");
+        Some(match self {
+            Self::Unknown { nearest: Some(name), .. } => format!("did you mean `{name}`?"),
+            Self::Unknown { .. } => format!("check the path; built-in bases are {}", names()),
+            Self::NotAFile(_) => "give a disk image, packed or raw".into(),
+            Self::Pin(_) => "a SHA-256 is 64 hexadecimal digits".into(),
+            Self::NoChecksum { .. } => {
+                "pin it in the profile with `sha256 = \"…\"` under `[base]`, put a `.sha256` \
+                                        file beside it, or take it as it is with `--insecure-no-checksum`"
+                    .into()
+            }
+            Self::NeitherMatches { .. } => {
+                "the file is damaged, was replaced, or the pin is that of another version".into()
+            }
+        })
+    }
+}
+
+/// Gets the base, checks it, and unpacks it into the cache, as far as that isn't done yet.
+///
+/// It must have the hash that is pinned by the profile, else by the lock, else by the catalog, else by a
+/// list of checksums beside it. Nothing is returned that wasn't compared with one of these, unless the
+/// request allows it.
+pub fn prepare(
+    request: &Request<'_>,
+    cache: &Cache,
+    client: &Client,
+    lock: &mut Lock,
+    progress: &dyn Progress,
+) -> Result<Prepared> {
+    let pin = request.sha256.map(str::parse::<Sha256>).transpose().map_err(BaseError::Pin)?;
+    let known = catalog::find(request.source);
+    let preparing = Preparing { request, pin, cache, client, progress };
+    if known.is_some_and(|known| known.urls.is_empty()) {
+        return preparing.sample();
+    }
+    if known.is_some() || request.source.contains("://") {
+        return preparing.url(known, lock);
+    }
+    preparing.file()
+}
+
+struct Preparing<'a> {
+    request: &'a Request<'a>,
+    pin: Option<Sha256>,
+    cache: &'a Cache,
+    client: &'a Client,
+    progress: &'a dyn Progress,
+}
+
+impl Preparing<'_> {
+    fn sample(&self) -> Result<Prepared> {
+        let packed = Packed {
+            name: catalog::SAMPLE.into(),
+            source: catalog::SAMPLE.into(),
+            sha256: Sha256::of(SAMPLE),
+            size: SAMPLE.len() as u64,
+        };
+        let expected = self.pin.map(Expectation::pinned);
+        let raw = packed.unpacked(expected.as_ref(), self.cache, self.progress, |dest| {
+            unpack::unpack_bytes(SAMPLE, "the sample", dest, self.progress)
+        })?;
+        Ok(packed.prepared(raw, true))
+    }
+
+    fn url(&self, known: Option<&Known>, lock: &mut Lock) -> Result<Prepared> {
+        let urls = known.map_or_else(|| vec![self.request.source], |known| known.urls.to_vec());
+        let name = known.map_or_else(|| file_name(urls[0]), |known| known.name.into());
+        let source = without_credentials(urls[0]);
+        let expected = self.expected_of_url(urls[0], known, lock)?;
+        let packed = |sha256, size| Packed { name: name.clone(), source: source.clone(), sha256, size };
+
+        // What was unpacked before isn't downloaded again.
+        let sha256 = expected.as_ref().and_then(|e| e.packed_sha256(self.cache));
+        if let (Some(sha256), Some(expected)) = (sha256, &expected)
+            && let Some(raw) = self.cache.raw(sha256)?
+        {
+            let packed = packed(sha256, raw.source_size);
+            packed.check_raw(expected, &raw, self.cache)?;
+            lock.insert(urls[0], locked(&packed, &raw))?;
+            return Ok(packed.prepared(raw, false));
+        }
+
+        let mut is_second_try = false;
+        loop {
+            let (entry, was_cached) = self.download(&urls, expected.as_ref())?;
+            let packed = packed(entry.sha256, entry.size);
+            if let Some(expected) = &expected {
+                packed.check(expected, &entry.path, self.cache)?;
+            }
+            let raw = packed.unpacked(expected.as_ref(), self.cache, self.progress, |dest| {
+                unpack::unpack_file(&entry.path, &file_name(urls[0]), dest, self.progress)
+            });
+            match raw {
+                Ok(raw) => {
+                    match expected {
+                        Some(_) => lock.insert(urls[0], locked(&packed, &raw))?,
+                        None => self.warn(&packed),
+                    }
+                    return Ok(packed.prepared(raw, false));
+                }
+                // The cache's copy may have been damaged since it was made.
+                Err(_) if was_cached && !is_second_try && !packed.is_still(&entry.path)? => {
+                    self.progress.note(&format!("the cached `{name}` is damaged; downloading it again"));
+                    self.cache.discard_download(entry.sha256)?;
+                    is_second_try = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The packed file from the cache or the first URL that has it, and whether it was cached.
+    fn download(&self, urls: &[&str], expected: Option<&Expectation>) -> Result<(Entry, bool)> {
+        let likely = expected.and_then(|e| e.packed_sha256(self.cache));
+        let key = likely.map_or_else(|| Key::url(urls[0]), Key::Download);
+        let lock = self.cache.lock(key, &file_name(urls[0]), self.progress)?;
+        if let Some(sha256) = likely
+            && let Some(entry) = self.cache.download(sha256)?
+        {
+            return Ok((entry, true));
+        }
+        // A pin that may be the raw image's can't be asked of the download.
+        let sha256 = expected.filter(|e| e.of == Of::Packed).and(likely);
+        let expected = Expected { sha256, size: None };
+        let downloaded = self.client.download(urls, &lock.partial, expected, self.progress)?;
+        Ok((self.cache.keep_download(&lock, downloaded.sha256)?, false))
+    }
+
+    fn file(&self) -> Result<Prepared> {
+        let path = local::resolve(self.request.source, self.request.relative_to)?;
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let is_raw = unpack::container(&path)? == "raw";
+        let expected = self.expected_of_file(&path)?;
+        let (sha256, size) = local::hash(&path, self.cache, self.progress)?;
+        let packed = Packed { name: name.clone(), source: path.display().to_string(), sha256, size };
+        if let Some(expected) = &expected {
+            packed.check(expected, &path, self.cache)?;
+        } else {
+            self.warn(&packed);
+        }
+        if is_raw {
+            // It's only read, so it needs no copy.
+            let raw = Entry { path, sha256, size, source_size: size };
+            if let Some(expected) = &expected {
+                packed.check_raw(expected, &raw, self.cache)?;
+            }
+            return Ok(packed.prepared(raw, false));
+        }
+        let raw = packed.unpacked(expected.as_ref(), self.cache, self.progress, |dest| {
+            unpack::unpack_file(&path, &name, dest, self.progress)
+        })?;
+        Ok(packed.prepared(raw, false))
+    }
+
+    fn warn(&self, packed: &Packed) {
+        let Packed { source, sha256, .. } = packed;
+        self.progress.note(&format!("nothing says what `{source}` must be; it has SHA-256 {sha256}"));
+    }
+}
+
+fn locked(packed: &Packed, raw: &Entry) -> Locked {
+    Locked { size: packed.size, sha256: packed.sha256, raw: Some((raw.size, raw.sha256)) }
+}
+
+#[cfg(test)]
+mod tests;
