@@ -119,12 +119,16 @@ impl Preparing<'_> {
         let mut problem = None;
         for candidate in candidates {
             let Some(text) = read(candidate)? else { continue };
-            match checksum::find(&String::from_utf8_lossy(&text), &names, candidate) {
-                Ok((index, digest)) => {
-                    let of = if index == 0 { Of::Packed } else { Of::Raw };
-                    return Ok(Some(Expectation { digest, of, by: format!("`{}`", shown(candidate)) }));
-                }
+            let text = String::from_utf8_lossy(&text);
+            let by = format!("`{}`", shown(candidate));
+            match checksum::find(&text, &names, candidate) {
+                Ok((0, digest)) => return Ok(Some(Expectation { digest, of: Of::Packed, by })),
+                Ok((_, digest)) => return Ok(Some(Expectation { digest, of: Of::Raw, by })),
                 Err(error @ ChecksumError::Ambiguous { .. }) => return Err(error.into()),
+                Err(other) if candidate.ends_with(".sha256") => match checksum::only(&text) {
+                    Some(digest) => return Ok(Some(Expectation { digest, of: Of::Either, by })),
+                    None => problem = Some(other.to_string()),
+                },
                 // Some servers answer everything with a page.
                 Err(other) => problem = problem.or(Some(other.to_string())),
             }

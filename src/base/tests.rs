@@ -177,6 +177,12 @@ fn checksums_of_every_kind_are_found_beside_a_url() {
     desk.lock = Lock::in_memory();
     desk.prepare(&url, None).unwrap();
 
+    // Of a file that was renamed afterwards.
+    let mut desk = Desk::new();
+    let url = serve(&server, "/e/b.img.xz", 1, &packed);
+    serve(&server, "/e/b.img.xz.sha256", 1, format!("{}  20231109_b.img.xz\n", sum(&packed)).as_bytes());
+    desk.prepare(&url, None).unwrap();
+
     let mut desk = Desk::new();
     let url = serve(&server, "/d/b.img.xz", 1, &packed);
     serve(&server, "/d/SHA256SUMS", 1, format!("{}  b.img.xz", sum(b"other")).as_bytes());
