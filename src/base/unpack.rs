@@ -118,12 +118,6 @@ pub fn container(path: &Path) -> Result<&'static str> {
     Ok(outer.name())
 }
 
-/// Whether `file` is a raw disk image, by its first bytes. It's left at its start.
-pub fn is_raw(file: &File) -> io::Result<bool> {
-    let head = head_of(file)?;
-    Ok(detect::outer(&head) == Ok(Outer::Plain) && detect::inner(&head) == Ok(false))
-}
-
 fn head_of(mut file: &File) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     file.take(detect::HEAD as u64).read_to_end(&mut head)?;
@@ -131,25 +125,19 @@ fn head_of(mut file: &File) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// Unpacks `source`, opened at `path`, into the empty file `dest`, with holes for zeros.
-pub fn unpack(source: &File, path: &Path, dest: &File, progress: &dyn Progress) -> Result<Unpacked> {
-    let size = source.metadata().map_err(FileError::new("read", path))?.len();
-    Job { name: &name_of(path), path, size, dest, dest_path: path, verb: "unpack" }.run(source, progress)
-}
-
 /// Unpacks the file at `path`, called `name`, to `dest`, with holes for zeros.
 pub fn unpack_file(path: &Path, name: &str, dest: &Path, progress: &dyn Progress) -> Result<Unpacked> {
     let source = File::open(path).map_err(FileError::new("read", path))?;
     let size = source.metadata().map_err(FileError::new("read", path))?.len();
     let file = File::create(dest).map_err(FileError::new("create", dest))?;
-    Job { name, path, size, dest: &file, dest_path: dest, verb: "write" }.run(source, progress)
+    Job { name, path, size, dest: &file, dest_path: dest }.run(source, progress)
 }
 
 /// Unpacks `bytes`, called `name`, to `dest`, with holes for zeros.
 pub fn unpack_bytes(bytes: &[u8], name: &str, dest: &Path, progress: &dyn Progress) -> Result<Unpacked> {
     let file = File::create(dest).map_err(FileError::new("create", dest))?;
     let (path, size) = (Path::new(name), bytes.len() as u64);
-    Job { name, path, size, dest: &file, dest_path: dest, verb: "write" }.run(bytes, progress)
+    Job { name, path, size, dest: &file, dest_path: dest }.run(bytes, progress)
 }
 
 fn name_of(path: &Path) -> String {
@@ -163,8 +151,6 @@ struct Job<'a> {
     size: u64,
     dest: &'a File,
     dest_path: &'a Path,
-    /// What failed when writing failed.
-    verb: &'static str,
 }
 
 impl Job<'_> {
@@ -177,7 +163,7 @@ impl Job<'_> {
             let copied = copy(source, &mut sink);
             drop(sink);
             // Its error explains why the copy stopped, if it was the first.
-            let (sha256, size) = written.join().map_err(FileError::new(self.verb, self.dest_path))?;
+            let (sha256, size) = written.join().map_err(FileError::new("write", self.dest_path))?;
             let container = copied.map_err(|problem| self.explain(problem, &state))?;
             let (source_sha256, source_size) = source_hash.join();
             Ok::<_, crate::Error>(Unpacked { sha256, size, source_sha256, source_size, container })
