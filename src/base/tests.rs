@@ -99,7 +99,7 @@ fn the_sample_needs_nothing_and_is_unpacked_once() {
     let prepared = desk.prepare("sample", None).unwrap();
     assert!(prepared.sample);
     assert_eq!(prepared.raw_path.metadata().unwrap().len(), prepared.raw_size);
-    assert!(unpack::is_raw(&fs::File::open(&prepared.raw_path).unwrap()).unwrap());
+    assert_eq!(unpack::container(&prepared.raw_path).unwrap(), "raw");
     let made = prepared.raw_path.metadata().unwrap().modified().unwrap();
     assert_eq!(desk.prepare("sample", None).unwrap(), prepared);
     assert_eq!(prepared.raw_path.metadata().unwrap().modified().unwrap(), made);
