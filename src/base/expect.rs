@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::catalog::Known;
 use super::{BaseError, Preparing};
+use crate::digest::{Digest, Sha256};
 use crate::error::Result;
 use crate::fetch::cache::Cache;
 use crate::fetch::checksum::{self, ChecksumError};
-use crate::digest::{Digest, Sha256};
 use crate::fetch::http::{file_name, shown};
 use crate::fetch::lock::{Lock, LockError};
 

@@ -4,9 +4,9 @@ use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 
 use super::{BaseError, catalog};
+use crate::digest::Sha256;
 use crate::error::{FileError, Result};
 use crate::fetch::cache::Cache;
-use crate::digest::Sha256;
 use crate::interrupt;
 use crate::progress::Progress;
 

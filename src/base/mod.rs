@@ -13,9 +13,9 @@ use catalog::Known;
 use expect::{Expectation, Of};
 use raw::Packed;
 
+use crate::digest::{NotAHash, Sha256};
 use crate::error::{Exit, Explain, Result};
 use crate::fetch::cache::{Cache, Entry, Key};
-use crate::digest::{NotAHash, Sha256};
 use crate::fetch::http::{Client, Expected, file_name, without_credentials};
 use crate::fetch::lock::{Lock, Locked};
 use crate::progress::Progress;

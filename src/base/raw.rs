@@ -6,10 +6,10 @@ use std::path::Path;
 use super::expect::{Expectation, Of};
 use super::unpack::Unpacked;
 use super::{BaseError, Prepared};
+use crate::digest::{Digest, Sha256};
 use crate::error::{FileError, Result};
 use crate::fetch::cache::{Cache, Entry, Key};
 use crate::fetch::checksum::{self, ChecksumError};
-use crate::digest::{Digest, Sha256};
 use crate::progress::Progress;
 
 /// The file that a base comes as.

@@ -16,8 +16,8 @@ use detect::Outer;
 use sink::Sink;
 use source::Source;
 
-use crate::error::{Exit, Explain, FileError, Result};
 use crate::digest::Sha256;
+use crate::error::{Exit, Explain, FileError, Result};
 use crate::interrupt;
 use crate::progress::Progress;
 

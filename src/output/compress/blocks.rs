@@ -89,14 +89,13 @@ impl Blocks<'_> {
             return Ok(known.clone());
         }
         let hash = Sha256::of(raw);
-        let packed = match self.cache.get(&hash) {
-            Some(known) => known,
-            None => {
-                let packed = self.format.pack(raw)?;
-                self.cache.keep(&hash, &packed);
-                shared.fresh.fetch_add(1, Ordering::Relaxed);
-                packed
-            }
+        let packed = if let Some(known) = self.cache.get(&hash) {
+            known
+        } else {
+            let packed = self.format.pack(raw)?;
+            self.cache.keep(&hash, &packed);
+            shared.fresh.fetch_add(1, Ordering::Relaxed);
+            packed
         };
         if is_empty {
             let _ = shared.zeros.set(packed.clone());

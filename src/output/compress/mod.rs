@@ -9,8 +9,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use crate::error::Explain;
 use crate::digest::{Sha256, Sha256Hasher};
+use crate::error::Explain;
 use crate::progress::Task;
 
 use blocks::Blocks;
@@ -119,7 +119,8 @@ pub fn compress(
     let cache = BlockCache::open(kept, &format.recipe());
     let length = from.metadata()?.len();
     let blocks = Blocks { file: from, length, format, cache: &cache };
-    let mut output = Output { file: BufWriter::with_capacity(1 << 20, to), hash: Sha256Hasher::default(), size: 0 };
+    let mut output =
+        Output { file: BufWriter::with_capacity(1 << 20, to), hash: Sha256Hasher::default(), size: 0 };
     let mut joined = xz::Joined::default();
     let fresh = blocks.each(jobs, |packed, raw_length| {
         match format {

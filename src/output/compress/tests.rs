@@ -11,7 +11,8 @@ fn image(dir: &Path) -> File {
     let path = dir.join("image");
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path).unwrap();
     file.set_len((BLOCK * 7 / 2) as u64).unwrap();
-    let noise: Vec<u8> = (0..BLOCK as u64).map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect();
+    let noise: Vec<u8> =
+        (0..BLOCK as u64).map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect();
     write_all_at(&file, &b"some text\n".repeat(100_000), 0).unwrap();
     write_all_at(&file, &noise, BLOCK as u64).unwrap();
     write_all_at(&file, b"the end", (BLOCK * 3) as u64 + 5).unwrap();
@@ -35,7 +36,10 @@ fn the_real_tools_unpack_it_whatever_the_threads_and_known_blocks() {
     for (format, tool) in [(Format::Xz, "xz"), (Format::Gz, "gzip"), (Format::Zst, "zstd")] {
         let (first, bytes) = packed(&from, dir.path(), format, 1, "one");
         assert_eq!(first.fresh, 4);
-        assert!(packed(&from, dir.path(), format, 3, "three").1 == bytes, "{tool}: other bytes with more threads");
+        assert!(
+            packed(&from, dir.path(), format, 3, "three").1 == bytes,
+            "{tool}: other bytes with more threads"
+        );
         let (again, known) = packed(&from, dir.path(), format, 2, "one");
         assert!(again.fresh == 0 && known == bytes, "{tool}: other bytes with known blocks");
         let file = dir.path().join(format!("packed.{}", format.extension()));
@@ -56,7 +60,8 @@ fn the_real_tools_unpack_it_whatever_the_threads_and_known_blocks() {
 fn xz_sees_one_stream_of_many_blocks() {
     let dir = tempfile::tempdir().unwrap();
     packed(&image(dir.path()), dir.path(), Format::Xz, 2, "kept");
-    let Ok(list) = Command::new("xz").args(["--robot", "-l"]).arg(dir.path().join("packed.xz")).output() else {
+    let Ok(list) = Command::new("xz").args(["--robot", "-l"]).arg(dir.path().join("packed.xz")).output()
+    else {
         return;
     };
     let list = String::from_utf8(list.stdout).unwrap();

@@ -36,7 +36,8 @@ pub(super) struct Joined {
 impl Joined {
     /// Writes the block of a stream that [`pack`] made.
     pub(super) fn add(&mut self, stream: &[u8], to: &mut dyn Write) -> io::Result<()> {
-        let parts = Parts::of(stream).ok_or_else(|| io::Error::other("a block is no xz stream of one block"))?;
+        let parts =
+            Parts::of(stream).ok_or_else(|| io::Error::other("a block is no xz stream of one block"))?;
         if self.header.is_none() {
             to.write_all(&parts.header)?;
             self.header = Some(parts.header);
@@ -93,10 +94,10 @@ impl<'a> Parts<'a> {
 /// A number of variable length (1.2): seven bits a byte, the lowest first.
 fn put_number(to: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
-        to.push(number as u8 | 0x80);
+        to.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
     }
-    to.push(number as u8);
+    to.push(number.to_le_bytes()[0]);
 }
 
 fn number(from: &mut &[u8]) -> Option<u64> {
