@@ -1,0 +1,238 @@
+//! Finished images, looked at by other programs than the one that made them.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use super::tools::{arg, command, output, run, said};
+
+/// All that [`Image::judge`] and its like need.
+pub const JUDGES: [&str; 5] = ["sfdisk", "fsck.vfat", "mtype", "e2fsck", "debugfs"];
+
+/// A raw image and where its two file systems lie, as sfdisk sees it.
+pub struct Image {
+    path: PathBuf,
+    fat: Extent,
+    ext4: Extent,
+}
+
+/// In bytes.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    start: u64,
+    length: u64,
+}
+
+/// What debugfs says of an inode.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// `regular`, `directory`, `symlink`.
+    pub kind: String,
+    /// The lower twelve bits, in octal as debugfs writes them.
+    pub mode: String,
+    /// User and group.
+    pub owner: String,
+    /// Seconds since 1970.
+    pub mtime: i64,
+}
+
+impl Image {
+    /// Reads the partition table; the FAT is the partition that begins like one.
+    pub fn open(path: &Path) -> Self {
+        let table = run("sfdisk", &["--json", arg(path)]);
+        let table: serde_json::Value = serde_json::from_str(&table).expect("sfdisk's JSON");
+        let file = File::open(path).expect("the image");
+        let (mut fat, mut ext4) = (None, None);
+        for partition in table["partitiontable"]["partitions"].as_array().expect("partitions") {
+            let bytes = |key: &str| partition[key].as_u64().expect("a number") * 512;
+            let extent = Extent { start: bytes("start"), length: bytes("size") };
+            let mut head = [0; 2048];
+            file.read_exact_at(&mut head, extent.start).expect("the partition's start");
+            if head[1080..1082] == [0x53, 0xEF] {
+                ext4 = Some(extent);
+            } else if head[510..512] == [0x55, 0xAA] {
+                fat = Some(extent);
+            }
+        }
+        Self { path: path.to_owned(), fat: fat.expect("a FAT"), ext4: ext4.expect("an ext4") }
+    }
+
+    /// Lets fsck.vfat and e2fsck have their say; neither may find anything.
+    #[track_caller]
+    pub fn judge(&self) {
+        let found = output("e2fsck", &["-fn", &self.ext4_device()]);
+        assert!(found.status.success(), "{}: e2fsck: {}", self.path.display(), said(&found));
+        let fat = self.cut(self.fat);
+        let found = output("fsck.vfat", &["-n", arg(fat.path())]);
+        assert!(found.status.success(), "{}: fsck.vfat: {}", self.path.display(), said(&found));
+    }
+
+    /// A partition as a file of its own.
+    fn cut(&self, extent: Extent) -> tempfile::NamedTempFile {
+        let from = File::open(&self.path).expect("the image");
+        let to = tempfile::NamedTempFile::new().expect("a file");
+        to.as_file().set_len(extent.length).expect("room");
+        copy_sparse(&from, extent.start, to.as_file(), 0, extent.length);
+        to
+    }
+
+    /// How mtools names the FAT.
+    pub fn mtools(&self) -> String {
+        format!("{}@@{}", arg(&self.path), self.fat.start)
+    }
+
+    /// How e2fsprogs name the ext4.
+    fn ext4_device(&self) -> String {
+        format!("{}?offset={}", arg(&self.path), self.ext4.start)
+    }
+
+    /// A file on the FAT, as mtools reads it.
+    #[track_caller]
+    pub fn on_fat(&self, name: &str) -> String {
+        run("mtype", &["-i", &self.mtools(), &format!("::{name}")])
+    }
+
+    /// The whole FAT partition.
+    pub fn fat_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.cut(self.fat).reopen().expect("it").read_to_end(&mut bytes).expect("its bytes");
+        bytes
+    }
+
+    /// What debugfs says to a request.
+    #[track_caller]
+    pub fn debugfs(&self, request: &str) -> String {
+        run("debugfs", &["-R", request, &self.ext4_device()])
+    }
+
+    /// Changes the ext4 as debugfs does.
+    #[track_caller]
+    pub fn debugfs_write(&self, request: &str) {
+        let output = output("debugfs", &["-w", "-R", request, &self.ext4_device()]);
+        // It ends with 0 even when the request failed, but says why behind its version.
+        let complaint = String::from_utf8_lossy(&output.stderr).lines().skip(1).collect::<String>();
+        assert!(output.status.success() && complaint.is_empty(), "{request}: {}", said(&output));
+    }
+
+    /// A file's content on the ext4.
+    #[track_caller]
+    pub fn cat(&self, path: &str) -> String {
+        String::from_utf8_lossy(&self.bytes(path)).into_owned()
+    }
+
+    /// A file's content on the ext4.
+    #[track_caller]
+    pub fn bytes(&self, path: &str) -> Vec<u8> {
+        let output = output("debugfs", &["-R", &format!("cat \"{path}\""), &self.ext4_device()]);
+        let complaint = String::from_utf8_lossy(&output.stderr).lines().skip(1).collect::<String>();
+        assert!(complaint.is_empty(), "{path}: {complaint}");
+        output.stdout
+    }
+
+    /// Whether there is something at `path` on the ext4.
+    pub fn has(&self, path: &str) -> bool {
+        !self.debugfs(&format!("stat \"{path}\"")).is_empty()
+    }
+
+    /// What is at `path` on the ext4.
+    #[track_caller]
+    pub fn stat(&self, path: &str) -> Stat {
+        let text = self.debugfs(&format!("stat \"{path}\""));
+        let word = |key: &str| {
+            let rest = text.split_once(key).unwrap_or_else(|| panic!("no {key} of {path} in: {text}")).1;
+            rest.split_whitespace().next().unwrap_or_default().to_owned()
+        };
+        let seconds = i64::from_str_radix(word("mtime: 0x").split(':').next().unwrap_or_default(), 16);
+        Stat {
+            kind: word("Type:"),
+            mode: word("Mode:"),
+            owner: format!("{}:{}", word("User:"), word("Group:")),
+            mtime: seconds.expect("a time"),
+        }
+    }
+
+    /// Where a symlink leads.
+    #[track_caller]
+    pub fn link(&self, path: &str) -> String {
+        let text = self.debugfs(&format!("stat \"{path}\""));
+        let target =
+            text.split_once("Fast link dest: \"").map(|(_, rest)| rest.split('"').next().unwrap_or(rest));
+        target.map_or_else(|| self.cat(path), str::to_owned)
+    }
+
+    /// Everything below `path` on the ext4, written to `to` as this user's.
+    pub fn extract(&self, path: &str, to: &Path) {
+        fs::create_dir_all(to).expect("a folder");
+        let request = format!("rdump \"{path}\" \"{}\"", arg(to));
+        // Owners can't be restored by everybody, and needn't be.
+        command("debugfs").args(["-R", &request, &self.ext4_device()]).output().expect("debugfs");
+    }
+
+    /// Whether byte `offset` of the image is one of the file at `path` on the ext4.
+    pub fn belongs(&self, offset: u64, path: &str) -> bool {
+        let Some(inside) = offset.checked_sub(self.ext4.start).filter(|inside| *inside < self.ext4.length)
+        else {
+            return false;
+        };
+        let header = self.debugfs("stats -h");
+        let size = header.lines().find_map(|line| line.strip_prefix("Block size:")).expect("a block size");
+        let block = inside / size.trim().parse::<u64>().expect("a number");
+        self.debugfs(&format!("blocks \"{path}\"")).split_whitespace().any(|used| used == block.to_string())
+    }
+}
+
+/// What is looked at as one; a comparison with it is quick even where nothing is optimised.
+const ZEROS: [u8; 4096] = [0; 4096];
+
+/// Calls `take` with every block that isn't zero, and its offset from `start`.
+fn blocks(file: &File, start: u64, length: u64, mut take: impl FnMut(u64, &[u8])) {
+    let mut buffer = vec![0; 1 << 20];
+    let mut done = 0;
+    while done < length {
+        let count = usize::try_from(length - done).unwrap_or(usize::MAX).min(buffer.len());
+        file.read_exact_at(&mut buffer[..count], start + done).expect("bytes to read");
+        for (index, block) in buffer[..count].chunks(ZEROS.len()).enumerate() {
+            if block != &ZEROS[..block.len()] {
+                take(done + (index * ZEROS.len()) as u64, block);
+            }
+        }
+        done += count as u64;
+    }
+}
+
+/// Copies what isn't zero.
+pub fn copy_sparse(from: &File, start: u64, to: &File, at: u64, length: u64) {
+    blocks(from, start, length, |offset, block| {
+        to.write_all_at(block, at + offset).expect("room for the copy")
+    });
+}
+
+/// A copy of an image that can be spoilt.
+pub fn copy(from: &Path, to: &Path) {
+    let source = File::open(from).expect("the image");
+    let length = source.metadata().expect("its size").len();
+    let copy = File::create(to).expect("a copy");
+    copy.set_len(length).expect("room");
+    copy_sparse(&source, 0, &copy, 0, length);
+}
+
+/// Where `needle`, which has no zeros, occurs in a file.
+pub fn occurrences(file: &Path, needle: &[u8]) -> Vec<u64> {
+    let file = File::open(file).expect("the file");
+    let length = file.metadata().expect("its size").len();
+    let (mut found, mut window, mut end) = (Vec::new(), Vec::new(), 0);
+    blocks(&file, 0, length, |offset, block| {
+        if offset != end {
+            window.clear();
+        }
+        end = offset + block.len() as u64;
+        window.extend_from_slice(block);
+        let start = end - window.len() as u64;
+        let places = window.windows(needle.len()).enumerate().filter(|(_, bytes)| *bytes == needle);
+        found.extend(places.map(|(place, _)| start + place as u64));
+        let keep = window.len().min(needle.len() - 1);
+        window.drain(..window.len() - keep);
+    });
+    found
+}

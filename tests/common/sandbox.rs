@@ -1,0 +1,234 @@
+//! A folder with a home, a profile and a clean environment, in which the binary runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::OnceLock;
+
+use assert_cmd::Command;
+
+/// The key in every sandbox's `~/.ssh`; its comment holds what `sysconf.txt` can't.
+pub const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ me@home # laptop";
+
+/// Secrets that are the same in every sandbox, so that two builds can be compared.
+pub const SECRETS: &str = "\
+[k3s]
+token = \"7be1a44ac0ffee0123456789abcdef0123456789abcdef0123456789abcdef01\"
+
+[k3s.node_password]
+balthazar = \"ba17ba5a4ba17ba5a4ba17ba5a4ba17b\"
+caspar = \"ca59a4ca59a4ca59a4ca59a4ca59a4ca\"
+melchior = \"3e1c41043e1c41043e1c41043e1c4104\"
+
+[vip]
+password = \"vRRpP4s5\"
+";
+
+/// One test's own folder.
+pub struct Sandbox {
+    dir: PathBuf,
+    cache: PathBuf,
+    _removed_at_the_end: Option<tempfile::TempDir>,
+}
+
+/// How the binary ended, and what it said.
+#[derive(Debug)]
+pub struct Ran {
+    /// `None` if a signal killed it.
+    pub code: Option<i32>,
+    /// As text.
+    pub stdout: String,
+    /// As text, with this test's own paths replaced.
+    pub stderr: String,
+}
+
+impl Sandbox {
+    /// One that shares its cache with all others of this test program.
+    pub fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("magi-test-").tempdir().expect("a temporary folder");
+        Self::at(dir.path().to_owned(), shared_cache(), Some(dir))
+    }
+
+    /// One with a cache of its own, empty.
+    pub fn alone() -> Self {
+        let mut sandbox = Self::new();
+        sandbox.cache = sandbox.path("cache");
+        sandbox
+    }
+
+    /// One that several tests look at, as a `static` may hold it: emptied at the next run, not at the end.
+    pub fn shared(name: &str) -> Self {
+        Self::at(emptied(name), shared_cache(), None)
+    }
+
+    fn at(dir: PathBuf, cache: PathBuf, guard: Option<tempfile::TempDir>) -> Self {
+        let sandbox = Self { dir, cache, _removed_at_the_end: guard };
+        sandbox.write("home/.ssh/id_ed25519.pub", format!("{KEY}\n"));
+        fs::create_dir(sandbox.path("work")).expect("a folder");
+        sandbox
+    }
+
+    /// A path under the sandbox.
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.dir.join(inside)
+    }
+
+    /// Where the binary keeps its cache.
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// A path under the folder where the binary runs.
+    pub fn work(&self, inside: &str) -> PathBuf {
+        self.path("work").join(inside)
+    }
+
+    /// Writes a file with all folders above it.
+    pub fn write(&self, inside: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(inside);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+        fs::write(&path, content).expect("a file");
+        path
+    }
+
+    /// Puts [`SECRETS`] where the default profile's secrets are looked for.
+    pub fn write_secrets(&self, inside: &str) {
+        let path = self.write(inside, SECRETS);
+        set_mode(&path, 0o600);
+    }
+
+    /// The binary, in `work/`, with nothing of the caller's environment that could change what it does.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_magi-image"));
+        for (name, _) in std::env::vars_os() {
+            let upper = name.to_string_lossy().to_ascii_uppercase();
+            if upper.starts_with("MAGI_IMAGE_") || upper.ends_with("_PROXY") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(args)
+            .current_dir(self.path("work"))
+            .env("HOME", self.path("home"))
+            .env_remove("XDG_CACHE_HOME")
+            .env("MAGI_IMAGE_CACHE_DIR", &self.cache)
+            .env("LC_ALL", "C")
+            .timeout(std::time::Duration::from_secs(120));
+        command
+    }
+
+    /// As [`Self::command`], to be started and watched.
+    pub fn spawnable(&self, args: &[&str]) -> std::process::Command {
+        let made = self.command(args);
+        let mut command = std::process::Command::new(made.get_program());
+        command.args(made.get_args()).current_dir(self.path("work"));
+        for (name, value) in made.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        self.ran(&self.command(args).output().expect("the binary runs"))
+    }
+
+    /// Reads what a finished process left.
+    pub fn ran(&self, output: &std::process::Output) -> Ran {
+        Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: self.normalised(&String::from_utf8_lossy(&output.stderr)),
+        }
+    }
+
+    /// `text` without what differs from one run to the next.
+    pub fn normalised(&self, text: &str) -> String {
+        let text = text.replace(&self.cache.display().to_string(), "[cache]");
+        let text = text.replace(&self.dir.display().to_string(), "[sandbox]");
+        let port = regex::Regex::new(r"127\.0\.0\.1:\d+").expect("a pattern");
+        port.replace_all(&text, "[server]").into_owned()
+    }
+
+    /// The names of the files in `out/`, sorted; what lies there half-written would be among them.
+    pub fn out(&self) -> Vec<String> {
+        names(&self.work("out"))
+    }
+}
+
+impl Ran {
+    /// Must have ended well.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Must have failed with `code`; what it said, from the error on.
+    #[track_caller]
+    pub fn failed(self, code: i32) -> String {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        assert_eq!(self.stdout, "", "an error leaves stdout empty; stderr:\n{}", self.stderr);
+        let start = self.stderr.find("error:").unwrap_or_else(|| panic!("no error in:\n{}", self.stderr));
+        self.stderr[start..].to_owned()
+    }
+
+    /// stdout as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e} in:\n{}", self.stdout))
+    }
+}
+
+/// The names in a folder, sorted; none if it isn't there.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Sets a file's mode.
+pub fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+}
+
+/// A file's mode.
+pub fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).permissions().mode() & 0o7777
+}
+
+/// Copies a folder with all below it.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder").flatten() {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy_folder(&from, &to);
+        } else {
+            fs::copy(&from, &to).expect("a copy");
+        }
+    }
+}
+
+/// The cache of this test program, empty at its start.
+fn shared_cache() -> PathBuf {
+    static CACHE: OnceLock<PathBuf> = OnceLock::new();
+    CACHE.get_or_init(|| emptied("cache")).clone()
+}
+
+/// A folder in the target directory that is this test program's own.
+fn emptied(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
+}

@@ -1,0 +1,720 @@
+//! The whole tool on the built-in sample, judged by other programs.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::OnceLock;
+
+use common::image::{Image, JUDGES, copy, occurrences};
+use common::sandbox::{KEY, SECRETS, mode, names};
+use common::tools::{arg, command, have, output, run, said};
+use common::{Profile, Ran, Sandbox, bases};
+
+const NODES: [&str; 3] = ["melchior", "balthazar", "caspar"];
+/// Last write of the sample, and so the time of all that is written into it.
+const STAMP: i64 = 1_699_488_000;
+const TOKEN: &str = "7be1a44ac0ffee0123456789abcdef0123456789abcdef0123456789abcdef01";
+
+/// `build --all` in an empty folder, by a binary that has nothing beside it.
+struct Built {
+    sandbox: Sandbox,
+    ran: Ran,
+}
+
+fn built() -> &'static Built {
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let sandbox = Sandbox::shared("all");
+        sandbox.write_secrets("work/magi.secrets.toml");
+        let ran = sandbox.run(&["build", "--all", "--base", "sample", "--jobs", "2"]).ok();
+        Built { sandbox, ran }
+    })
+}
+
+impl Built {
+    fn path(&self, node: &str) -> PathBuf {
+        self.sandbox.work(&format!("out/magi-{node}.img"))
+    }
+
+    fn image(&self, node: &str) -> Image {
+        Image::open(&self.path(node))
+    }
+
+    fn manifest(&self, node: &str) -> serde_json::Value {
+        let path = self.sandbox.work(&format!("out/magi-{node}.manifest.json"));
+        serde_json::from_slice(&fs::read(path).expect("a manifest")).expect("JSON")
+    }
+
+    /// The sample as it was unpacked.
+    fn base(&self) -> PathBuf {
+        let raw = self.sandbox.cache().join("raw");
+        let image = names(&raw).into_iter().find(|name| name.ends_with(".img")).expect("an unpacked base");
+        raw.join(image)
+    }
+}
+
+#[test]
+fn every_image_is_clean() {
+    let built = built();
+    if have(&JUDGES) {
+        NODES.iter().for_each(|node| built.image(node).judge());
+    }
+}
+
+#[test]
+fn each_node_has_its_files_and_nothing_else_is_left() {
+    insta::assert_snapshot!(built().sandbox.out().join("\n"), @"
+    magi-balthazar.img
+    magi-balthazar.img.sha256
+    magi-balthazar.manifest.json
+    magi-caspar.img
+    magi-caspar.img.sha256
+    magi-caspar.manifest.json
+    magi-melchior.img
+    magi-melchior.img.sha256
+    magi-melchior.manifest.json
+    ");
+    insta::assert_snapshot!(built().ran.stdout, @"
+    out/magi-melchior.img  224.0 MiB
+    out/magi-balthazar.img  224.0 MiB
+    out/magi-caspar.img  224.0 MiB
+    ");
+    for name in built().sandbox.out() {
+        assert_eq!(mode(&built().sandbox.work("out").join(&name)), 0o600, "{name}");
+    }
+}
+
+#[test]
+fn sysconf_is_edited_in_place() {
+    let built = built();
+    if have(&JUDGES) {
+        insta::assert_snapshot!(built.image("caspar").on_fat("sysconf.txt"), @"
+        # Settings for the first start of this system. Every line here is a comment:
+        # take the '#' away in front of a setting to use it. The file is read at every
+        # boot and then put back into this form, so no secret stays on the card.
+        #
+        # root_pw - The password of root. Without it, root has no password on the
+        # console, and logs in over the network with a key only.
+
+        #root_pw=
+
+        # root_authorized_key - The public ssh key with which root may log in over the
+        # network. One key, on one line.
+
+        #root_authorized_key=
+        root_authorized_key=ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ me@home
+
+        # hostname - The name of this machine.
+
+        #hostname=rpi
+        hostname=caspar
+        ");
+    }
+}
+
+#[test]
+fn modes_owners_and_times_are_those_of_the_plan() {
+    let built = built();
+    if !have(&JUDGES) {
+        return;
+    }
+    let image = built.image("caspar");
+    let expected = [
+        ("/etc/hostname", "regular", "0644", "0:0"),
+        ("/etc/shadow", "regular", "0640", "0:42"),
+        ("/usr/local/bin/k3s", "regular", "0755", "0:0"),
+        ("/usr/local/bin/kubectl", "symlink", "0777", "0:0"),
+        ("/etc/rancher/k3s/token", "regular", "0600", "0:0"),
+        ("/etc/rancher/node/password", "regular", "0600", "0:0"),
+        ("/etc/keepalived/keepalived.conf", "regular", "0600", "0:0"),
+        ("/var/lib/rancher/k3s/server", "directory", "0700", "0:0"),
+        ("/var/lib/rancher", "directory", "0755", "0:0"),
+        ("/usr/local/lib/magi/firstboot", "regular", "0755", "0:0"),
+        ("/usr/local/lib/magi/firstboot.d/30-packages", "regular", "0755", "0:0"),
+    ];
+    for (path, kind, mode, owner) in expected {
+        let stat = image.stat(path);
+        let found = (path, stat.kind.as_str(), stat.mode.as_str(), stat.owner.as_str(), stat.mtime);
+        assert_eq!(found, (path, kind, mode, owner, STAMP));
+    }
+    assert_eq!(image.link("/usr/local/bin/kubectl"), "k3s");
+    assert_eq!(
+        image.link("/etc/systemd/system/multi-user.target.wants/magi-firstboot.service"),
+        "/etc/systemd/system/magi-firstboot.service"
+    );
+}
+
+#[test]
+fn identity_keys_and_a_locked_console() {
+    let built = built();
+    if !have(&JUDGES) {
+        return;
+    }
+    for node in NODES {
+        let image = built.image(node);
+        assert_eq!(image.cat("/etc/hostname"), format!("{node}\n"));
+        assert!(
+            image.cat("/etc/hosts").contains(&format!("127.0.1.1 {node}\n")),
+            "{}",
+            image.cat("/etc/hosts")
+        );
+        // The whole key, with a comment that sysconf.txt would cut.
+        assert!(image.cat("/etc/ssh/authorized_keys.d/root").contains(KEY));
+        assert!(image.cat("/etc/shadow").starts_with("root:*:19670:0:99999:7:::\ndaemon:*:"));
+        let placeholder = image.cat("/usr/local/bin/k3s");
+        assert!(placeholder.contains("placeholder of magi-image's sample"), "{placeholder}");
+    }
+}
+
+#[test]
+fn every_edit_in_the_manifest_is_what_debugfs_sees() {
+    let built = built();
+    if !have(&JUDGES) {
+        return;
+    }
+    let image = built.image("melchior");
+    let manifest = built.manifest("melchior");
+    let edits = manifest["edits"].as_array().expect("edits");
+    assert!(edits.len() > 30, "{}", edits.len());
+    for edit in edits.iter().filter(|edit| edit["area"] == "root") {
+        let path = edit["path"].as_str().expect("a path");
+        let stat = image.stat(path);
+        let kind = if stat.kind == "regular" { "file" } else { &stat.kind };
+        assert_eq!(edit["type"], kind, "{path}");
+        if let Some(target) = edit["target"].as_str() {
+            assert_eq!(image.link(path), target, "{path}");
+            continue;
+        }
+        let mode = edit["mode"].as_u64().map(|mode| format!("{mode:04o}"));
+        let mode = mode.or_else(|| edit["mode"].as_str().map(str::to_owned)).expect("a mode");
+        assert_eq!(stat.mode, mode, "{path}");
+        assert_eq!(stat.owner, format!("{}:{}", edit["uid"], edit["gid"]), "{path}");
+        if let Some(size) = edit["size"].as_u64() {
+            let content = image.bytes(path);
+            assert_eq!(content.len() as u64, size, "{path}");
+            if let Some(sha256) = edit["sha256"].as_str() {
+                let file = tempfile::NamedTempFile::new().expect("a file");
+                fs::write(file.path(), content).expect("its content");
+                assert_eq!(bases::sha256(file.path()), sha256, "{path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_isnt_in_the_manifest_is_as_in_the_base() {
+    let built = built();
+    if !have(&JUDGES) {
+        return;
+    }
+    let (before, after) = (built.sandbox.path("before"), built.sandbox.path("after"));
+    Image::open(&built.base()).extract("/", &before);
+    built.image("caspar").extract("/", &after);
+    let diff =
+        command("diff").args(["-rq", "--no-dereference"]).args([&before, &after]).output().expect("diff");
+    let manifest = built.manifest("caspar");
+    let planned: Vec<&str> = manifest["edits"]
+        .as_array()
+        .expect("edits")
+        .iter()
+        .filter_map(|edit| edit["path"].as_str())
+        .collect();
+    for line in String::from_utf8_lossy(&diff.stdout).lines() {
+        let path =
+            if let Some((folder, name)) = line.strip_prefix("Only in ").and_then(|l| l.split_once(": ")) {
+                assert!(Path::new(folder).starts_with(&after), "the image lacks something: {line}");
+                format!("{}/{name}", folder.strip_prefix(arg(&after)).unwrap_or_default())
+            } else {
+                let path = line.split(' ').nth(1).expect("a path");
+                path.strip_prefix(arg(&before)).expect("in the base").to_owned()
+            };
+        assert!(planned.iter().any(|planned| *planned == path), "nobody planned {path}: {line}");
+    }
+}
+
+#[test]
+fn a_secret_is_only_in_its_file() {
+    let built = built();
+    if !have(&JUDGES) {
+        return;
+    }
+    let image = built.image("caspar");
+    let secrets = [
+        (TOKEN, "/etc/rancher/k3s/token"),
+        ("ca59a4ca59a4ca59a4ca59a4ca59a4ca", "/etc/rancher/node/password"),
+        ("vRRpP4s5", "/etc/keepalived/keepalived.conf"),
+    ];
+    for (secret, path) in secrets {
+        assert!(image.cat(path).contains(secret), "{path}");
+        let found = occurrences(&built.path("caspar"), secret.as_bytes());
+        // Neither the journal nor a block that was freed again holds a copy.
+        assert_eq!(found.len(), 1, "{secret} at {found:?}");
+        assert!(image.belongs(found[0], path), "{secret} at {found:?}");
+    }
+    for other in ["ba17ba5a4ba17ba5a4ba17ba5a4ba17b", "3e1c41043e1c41043e1c41043e1c4104"] {
+        assert_eq!(occurrences(&built.path("caspar"), other.as_bytes()), [] as [u64; 0]);
+    }
+}
+
+#[test]
+fn no_output_but_the_image_tells_a_secret() {
+    let built = built();
+    let secrets: Vec<&str> = SECRETS.split('"').skip(1).step_by(2).collect();
+    assert_eq!(secrets.len(), 5);
+    let plan = built.sandbox.run(&["plan", "--all", "--base", "sample"]).ok();
+    let data = built.sandbox.run(&["plan", "--all", "--base", "sample", "--json"]).ok();
+    let verified = built.sandbox.run(&["verify", "out/magi-caspar.img"]).ok();
+    let inspected = built.sandbox.run(&["inspect", "out/magi-caspar.img", "--json"]).ok();
+    let mut told: Vec<(String, String)> = [&built.ran, &plan, &data, &verified, &inspected]
+        .iter()
+        .flat_map(|ran| {
+            [("stdout".to_owned(), ran.stdout.clone()), ("stderr".to_owned(), ran.stderr.clone())]
+        })
+        .collect();
+    for name in
+        built.sandbox.out().into_iter().filter(|name| Path::new(name).extension() != Some("img".as_ref()))
+    {
+        let text = fs::read_to_string(built.sandbox.work("out").join(&name)).expect("text");
+        told.push((name, text));
+    }
+    for (whose, text) in told {
+        for secret in &secrets {
+            assert!(!text.contains(secret), "{whose} has {secret}");
+            let hash = sha256_of(secret);
+            assert!(!text.contains(&hash), "{whose} has the hash of {secret}");
+        }
+    }
+}
+
+fn sha256_of(text: &str) -> String {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), text).expect("its content");
+    bases::sha256(file.path())
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bytes() {
+    let built = built();
+    let other = Sandbox::alone();
+    other.write_secrets("work/magi.secrets.toml");
+    other.run(&["build", "--all", "--base", "sample", "--jobs", "1"]).ok();
+    assert_eq!(other.out(), built.sandbox.out());
+    for name in other.out() {
+        let (one, another) = (built.sandbox.work("out").join(&name), other.work("out").join(&name));
+        assert_eq!(bases::sha256(&one), bases::sha256(&another), "{name}");
+    }
+}
+
+#[test]
+fn sha256sum_agrees() {
+    let out = built().sandbox.work("out");
+    for node in NODES {
+        let mut sums = command("sha256sum");
+        let said_it =
+            sums.args(["--check", "--strict", &format!("magi-{node}.img.sha256")]).current_dir(&out);
+        let output = said_it.output().expect("sha256sum");
+        assert!(output.status.success(), "{}", said(&output));
+    }
+}
+
+#[test]
+fn the_manifest_says_what_the_image_was_made_of() {
+    let manifest = built().manifest("caspar");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/base/sample/sample.img.xz");
+    assert_eq!(manifest["format"], 1);
+    assert_eq!(manifest["tool"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(manifest["cluster"], "magi");
+    assert_eq!(manifest["node"], "caspar");
+    assert_eq!(manifest["sample"], true);
+    assert_eq!(manifest["base"]["name"], "sample");
+    assert_eq!(manifest["base"]["sha256"], bases::sha256(&sample));
+    assert_eq!(manifest["base"]["size"], fs::metadata(&sample).expect("the sample").len());
+    assert_eq!(manifest["base"]["raw_sha256"], bases::sha256(&built().base()));
+    assert_eq!(manifest["base"]["raw_size"], 224 << 20);
+    assert_eq!(manifest["image"]["file"], "magi-caspar.img");
+    assert_eq!(manifest["image"]["size"], 224 << 20);
+    assert_eq!(manifest["image"]["sha256"], bases::sha256(&built().path("caspar")));
+    assert_eq!(
+        manifest["overlays"],
+        serde_json::json!(["firstboot", "common", "docker", "k3s", "vip", "ingress", "firewall"])
+    );
+    let edits = manifest["edits"].as_array().expect("edits");
+    let edit =
+        |path: &str| edits.iter().find(|edit| edit["path"] == path).unwrap_or_else(|| panic!("{path}"));
+    assert_eq!(edit("/sysconf.txt")["area"], "boot");
+    assert_eq!(edit("/etc/hostname")["overlay"], "common");
+    let token = edit("/etc/rancher/k3s/token");
+    assert_eq!((&token["secret"], token.get("sha256")), (&serde_json::json!(true), None));
+}
+
+#[test]
+fn only_one_node_begins_the_cluster_and_takes_the_manifests() {
+    let built = built();
+    if !have(&JUDGES) {
+        return;
+    }
+    let config = |node: &str| built.image(node).cat("/etc/rancher/k3s/config.yaml");
+    assert!(config("melchior").contains("tls-san"), "{}", config("melchior"));
+    assert!(config("caspar").contains("10.0.0.100"), "{}", config("caspar"));
+    let traefik = "/var/lib/rancher/k3s/server/manifests/traefik-config.yaml";
+    assert!(built.image("melchior").has(traefik));
+    assert!(!built.image("caspar").has(traefik));
+}
+
+#[test]
+fn one_node_or_several_by_name() {
+    let sandbox = Sandbox::new();
+    let build = |args: &[&str]| {
+        let _ = fs::remove_dir_all(sandbox.work("out"));
+        sandbox.run(&[&["build", "--base", "sample", "--quiet"], args].concat()).ok();
+        sandbox.out().into_iter().filter(|name| name.ends_with(".img")).collect::<Vec<_>>()
+    };
+    assert_eq!(build(&["--node", "caspar"]), ["magi-caspar.img"]);
+    let two = ["magi-caspar.img", "magi-melchior.img"];
+    assert_eq!(build(&["--node", "caspar", "melchior"]), two);
+    assert_eq!(build(&["-n", "melchior", "--node", "caspar", "--node", "caspar"]), two);
+}
+
+#[test]
+fn secrets_are_made_once_private_and_used_again() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
+    assert!(first.stderr.contains("made the cluster's secrets, `magi.secrets.toml`"), "{}", first.stderr);
+    let secrets = sandbox.work("magi.secrets.toml");
+    assert_eq!(mode(&secrets), 0o600);
+    let (made, image) =
+        (fs::read(&secrets).expect("secrets"), bases::sha256(&sandbox.work("out/magi-caspar.img")));
+    let second = sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
+    assert!(!second.stderr.contains("secrets"), "{}", second.stderr);
+    assert_eq!(fs::read(&secrets).expect("secrets"), made);
+    assert_eq!(bases::sha256(&sandbox.work("out/magi-caspar.img")), image);
+    // Another node of the cluster gets what is its own besides; the rest stays.
+    sandbox.run(&["build", "--node", "melchior", "--base", "sample"]).ok();
+    let grown = fs::read_to_string(&secrets).expect("secrets");
+    let made = String::from_utf8(made).expect("text");
+    assert!(made.lines().all(|line| grown.contains(line)), "something got lost:\n{made}\n{grown}");
+    assert_eq!(mode(&secrets), 0o600);
+}
+
+#[test]
+fn secrets_can_lie_elsewhere() {
+    let sandbox = Sandbox::new();
+    sandbox.write_secrets("safe/cluster.toml");
+    let mut command = sandbox.command(&["build", "--node", "caspar", "--base", "sample", "-q"]);
+    command.env("MAGI_IMAGE_SECRETS", sandbox.path("safe/cluster.toml"));
+    sandbox.ran(&command.output().expect("the binary")).ok();
+    assert!(!sandbox.work("magi.secrets.toml").exists());
+    assert_eq!(bases::sha256(&sandbox.work("out/magi-caspar.img")), bases::sha256(&built().path("caspar")));
+}
+
+#[test]
+fn without_a_key_a_pair_is_made_and_told() {
+    let sandbox = Sandbox::new();
+    fs::remove_file(sandbox.path("home/.ssh/id_ed25519.pub")).expect("the key");
+    let ran = sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
+    assert!(ran.stderr.contains("made a new pair, `magi_ed25519`"), "{}", ran.stderr);
+    assert_eq!(mode(&sandbox.work("magi_ed25519")), 0o600);
+    let public = fs::read_to_string(sandbox.work("magi_ed25519.pub")).expect("a public key");
+    if have(&["ssh-keygen"]) {
+        let private = sandbox.work("magi_ed25519");
+        let derived = run("ssh-keygen", &["-y", "-f", arg(&private)]);
+        assert_eq!(derived.split(' ').nth(1), public.split(' ').nth(1));
+    }
+    if have(&JUDGES) {
+        let image = Image::open(&sandbox.work("out/magi-caspar.img"));
+        assert!(image.cat("/etc/ssh/authorized_keys.d/root").contains(public.trim()));
+    }
+}
+
+#[test]
+fn several_keys_all_get_in_and_the_first_goes_to_sysconf() {
+    let sandbox = Sandbox::new();
+    let second = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB other";
+    sandbox.write("work/team.pub", format!("# the team\n{second}\n"));
+    Profile::small(&["common"]).keys(&format!("{KEY:?}, \"team.pub\"")).write(&sandbox);
+    sandbox.run(&["build", "--all", "-p", "magi.toml"]).ok();
+    if have(&JUDGES) {
+        let image = Image::open(&sandbox.work("out/magi-caspar.img"));
+        let keys = image.cat("/etc/ssh/authorized_keys.d/root");
+        assert!(keys.contains(KEY) && keys.contains(second), "{keys}");
+        let sysconf = image.on_fat("sysconf.txt");
+        let line = sysconf.lines().find(|line| line.starts_with("root_authorized_key=")).expect("a key");
+        assert!(
+            KEY.starts_with(line.trim_start_matches("root_authorized_key=")) && !line.contains('#'),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn compressed_images_unpack_to_the_same_bytes() {
+    let raw = bases::sha256(&built().path("caspar"));
+    for (format, tool) in [("xz", "xz"), ("zst", "zstd"), ("gz", "gzip")] {
+        if !have(&[tool]) {
+            continue;
+        }
+        let sandbox = Sandbox::new();
+        sandbox.write_secrets("work/magi.secrets.toml");
+        sandbox.run(&["build", "--node", "caspar", "--base", "sample", "--format", format]).ok();
+        let name = format!("magi-caspar.img.{format}");
+        let packed = sandbox.work("out").join(&name);
+        assert!(!sandbox.work("out/magi-caspar.img").exists());
+        assert_eq!(mode(&packed), 0o600);
+        run(tool, &["--test", "-q", arg(&packed)]);
+        let unpacked = sandbox.path("unpacked");
+        let script = format!("{tool} -dc < {} > {}", arg(&packed), arg(&unpacked));
+        run("sh", &["-c", &script]);
+        assert_eq!(bases::sha256(&unpacked), raw, "{format}");
+        let mut sums = command("sha256sum");
+        sums.args(["--check", "--strict", &format!("{name}.sha256")]).current_dir(sandbox.work("out"));
+        let output = sums.output().expect("sha256sum");
+        assert!(output.status.success(), "{}", said(&output));
+        let verified = sandbox.run(&["verify", &format!("out/{name}")]).ok();
+        assert!(verified.stdout.contains("unchanged since the build"), "{}", verified.stdout);
+        let inspected = sandbox.run(&["inspect", "--json", &format!("out/{name}")]).ok().json();
+        assert_eq!((&inspected["compressed"], &inspected["size"]), (&true.into(), &(224 << 20).into()));
+    }
+}
+
+#[test]
+fn verify_says_that_all_is_well() {
+    let sandbox = &built().sandbox;
+    let verified = sandbox.run(&["verify", "out/magi-caspar.img"]).ok();
+    insta::assert_snapshot!(verified.stdout, @"caspar: unchanged since the build; 59 paths hold what was planned");
+    let data = sandbox.run(&["verify", "--json", "out/magi-caspar.img"]).ok().json();
+    assert_eq!((&data["node"], &data["unchanged"]), (&"caspar".into(), &true.into()));
+    assert_eq!(data["differences"], serde_json::json!([]));
+}
+
+/// A copy of caspar's image with its manifest, spoilt by `spoil`, and what `verify` says of it.
+fn verified_after(spoil: impl FnOnce(&Image)) -> Option<(Sandbox, String)> {
+    if !have(&JUDGES) {
+        return None;
+    }
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.work("out")).expect("a folder");
+    let manifest = "out/magi-caspar.manifest.json";
+    fs::copy(built().sandbox.work(manifest), sandbox.work(manifest)).expect("a copy");
+    copy(&built().path("caspar"), &sandbox.work("out/magi-caspar.img"));
+    spoil(&Image::open(&sandbox.work("out/magi-caspar.img")));
+    let ran = sandbox.run(&["verify", "out/magi-caspar.img"]);
+    assert_eq!(ran.code, Some(3), "{}{}", ran.stdout, ran.stderr);
+    let text = format!("{}{}", ran.stdout, ran.stderr);
+    Some((sandbox, text))
+}
+
+#[test]
+fn verify_finds_another_mode() {
+    let spoil = |image: &Image| image.debugfs_write("sif /etc/shadow mode 0100644");
+    let Some((_, text)) = verified_after(spoil) else { return };
+    insta::assert_snapshot!(text, @"
+    caspar: the image has changed since the build; 1 of 59 planned paths differ
+    error: 1 of 59 planned paths differ: `/etc/shadow` has mode 0644, not 0640
+    ");
+}
+
+#[test]
+fn verify_finds_what_is_missing_and_what_has_other_content() {
+    let other = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(other.path(), "caspat\n").expect("its content");
+    let spoil = |image: &Image| {
+        image.debugfs_write("rm /etc/hosts");
+        image.debugfs_write("rm /etc/hostname");
+        image.debugfs_write(&format!("write {} /etc/hostname", arg(other.path())));
+        image.debugfs_write("sif /etc/hostname mode 0100644");
+    };
+    let Some((sandbox, text)) = verified_after(spoil) else { return };
+    insta::assert_snapshot!(text, @"
+    caspar: the image has changed since the build; 2 of 59 planned paths differ
+    error: 2 of 59 planned paths differ: `/etc/hostname` has other content; `/etc/hosts` is missing
+    ");
+    let data = sandbox.run(&["verify", "--json", "out/magi-caspar.img"]);
+    assert_eq!(data.code, Some(3));
+    assert_eq!(data.json()["differences"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn verify_finds_a_change_on_the_fat() {
+    let other = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(other.path(), "hostname=rpi\n").expect("its content");
+    let spoil = |image: &Image| {
+        run("mcopy", &["-o", "-i", &image.mtools(), arg(other.path()), "::sysconf.txt"]);
+    };
+    let Some((_, text)) = verified_after(spoil) else { return };
+    insta::assert_snapshot!(text, @"
+    caspar: the image has changed since the build; 1 of 59 planned paths differ
+    error: 1 of 59 planned paths differ: `/sysconf.txt` has 13 bytes, not 689
+    ");
+}
+
+#[test]
+fn verify_tells_a_change_beside_the_plan_from_one_of_the_plan() {
+    if !have(&JUDGES) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let manifest = "magi-caspar.manifest.json";
+    fs::copy(built().sandbox.work("out").join(manifest), sandbox.work(manifest)).expect("a copy");
+    copy(&built().path("caspar"), &sandbox.work("magi-caspar.img"));
+    Image::open(&sandbox.work("magi-caspar.img")).debugfs_write("rm /etc/timezone");
+    let ran = sandbox.run(&["verify", "magi-caspar.img"]).ok();
+    insta::assert_snapshot!(ran.stdout, @"caspar: the image has changed since the build; all 59 planned paths still hold what was planned (of 3 secret ones only mode, owner and size are known)");
+}
+
+#[test]
+fn inspect_draws_the_image() {
+    let ran = built().sandbox.run(&["inspect", "out/magi-caspar.img"]).ok();
+    insta::assert_snapshot!(ran.stdout, @"
+    out/magi-caspar.img
+    224.0 MiB, MBR, disk 6d616769
+
+      +------------------------+---------------------------------------------------+
+      |           1            |                         2                         |
+      +------------------------+---------------------------------------------------+
+       1  sector 8192        64.0 MiB  FAT32 (LBA)
+          FAT16 `RASPIFIRM`, 63.8 MiB free
+       2  sector 139264     152.0 MiB  Linux
+          ext4 `RASPIROOT`, 123.7 MiB free, 38188 inodes free
+
+    system    Debian GNU/Linux 12 (bookworm), arm64
+    hostname  caspar
+    kernel    vmlinuz-6.1.0-13-arm64
+    sysconf   hostname=caspar
+    sysconf   root_authorized_key=ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ me@home
+    node      caspar of cluster magi
+    base      sample, the built-in sample: not for flashing
+    ");
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn inspect_as_data() {
+    let data = built().sandbox.run(&["inspect", "--json", "out/magi-caspar.img"]).ok().json();
+    assert_eq!(data["table"], "mbr");
+    assert_eq!(data["partitions"][0]["content"]["fat"]["bits"], 16);
+    assert_eq!(data["partitions"][1]["content"]["ext"]["version"], "ext4");
+    assert_eq!(data["system"]["codename"], "bookworm");
+    assert_eq!(data["system"]["architecture"], "arm64");
+    assert_eq!(data["system"]["hostname"], "caspar");
+    assert_eq!(data["kernels"], serde_json::json!(["vmlinuz-6.1.0-13-arm64"]));
+    assert_eq!(data["sysconf"]["hostname"], "caspar");
+    assert_eq!(data["manifest"]["node"], "caspar");
+}
+
+#[test]
+fn inspect_of_the_base_itself() {
+    let data = built().sandbox.run(&["inspect", "--json", arg(&built().base())]).ok().json();
+    assert_eq!(data["sysconf"], serde_json::json!({}));
+    assert_eq!(data["manifest"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_plan_shows_all_and_changes_nothing() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(&["plan", "--node", "caspar", "--base", "sample"]).ok();
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines[0], "caspar");
+    let line = |name: &str| {
+        let found = lines.iter().find(|line| line.trim_end().contains(name));
+        found
+            .unwrap_or_else(|| panic!("no {name} in:\n{}", ran.stdout))
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(line("sysconf.txt"), "~ sysconf.txt hostname, root_authorized_key");
+    assert_eq!(line("bytes     hostname"), "- 0644 7 bytes hostname");
+    assert_eq!(line("token"), "- 0600 65 bytes token ***");
+    assert_eq!(line("kubectl"), "l kubectl -> k3s");
+    assert_eq!(names(&sandbox.path("work")), [] as [&str; 0], "a plan leaves nothing behind");
+}
+
+#[test]
+fn a_plan_as_data() {
+    let data = built().sandbox.run(&["plan", "--all", "--base", "sample", "--json"]).ok().json();
+    let nodes: Vec<_> = data.as_array().expect("a list").iter().map(|plan| plan["node"].clone()).collect();
+    assert_eq!(nodes, NODES);
+    let edits = data[2]["edits"].as_array().expect("edits");
+    let token = edits.iter().find(|edit| edit["path"] == "/etc/rancher/k3s/token").expect("the token");
+    assert_eq!((&token["secret"], token.get("sha256")), (&true.into(), None));
+    assert_eq!((&token["mode"], &token["owner"]), (&"0600".into(), &"0:0".into()));
+}
+
+#[test]
+fn stdout_has_only_data_and_quiet_is_quiet() {
+    let sandbox = Sandbox::new();
+    sandbox.write_secrets("work/magi.secrets.toml");
+    let quiet = sandbox.run(&["build", "--node", "caspar", "--base", "sample", "--quiet"]).ok();
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("out/magi-caspar.img  224.0 MiB\n", ""));
+    let data = sandbox.run(&["build", "--node", "caspar", "--base", "sample", "--json"]).ok();
+    assert_eq!(data.json()[0]["node"], "caspar");
+    assert_eq!(data.json()[0]["image"], "out/magi-caspar.img");
+    assert!(!data.stderr.is_empty() && !data.stderr.contains('\r') && !data.stderr.contains('\x1b'));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let sandbox = Sandbox::new();
+    for args in [&["plan", "--all", "--base", "sample"][..], &["man"], &["completions", "bash"], &["--help"]]
+    {
+        let mut child = sandbox.spawnable(args).stdout(Stdio::piped()).spawn().expect("the binary");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("its end");
+        assert!(output.status.success(), "{args:?}: {}", said(&output));
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{}", said(&output));
+    }
+}
+
+#[test]
+fn the_profile_and_overlays_of_the_repository_are_the_built_in_ones() {
+    let repo = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (empty, copied) = (Sandbox::new(), Sandbox::new());
+    for folder in ["profiles", "overlays"] {
+        common::sandbox::copy_folder(&repo.join(folder), &copied.work(folder));
+    }
+    let args = ["plan", "--all", "--base", "sample", "--json"];
+    empty.write_secrets("work/magi.secrets.toml");
+    copied.write_secrets("work/profiles/magi.secrets.toml");
+    assert_eq!(empty.run(&args).ok().json(), copied.run(&args).ok().json());
+}
+
+#[test]
+fn init_writes_what_a_build_needs_and_never_overwrites() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(&["init", "home"]).ok();
+    insta::assert_snapshot!(ran.stdout, @"
+    home/profiles/magi.toml
+    home/overlays/README.md
+    home/.gitignore
+    ");
+    let before = fs::read(sandbox.work("home/profiles/magi.toml")).expect("a profile");
+    insta::assert_snapshot!(sandbox.run(&["init", "home"]).failed(2), @"
+    error: `home/profiles/magi.toml` is there already
+    hint: choose another folder, or edit the profile that is there
+    ");
+    assert_eq!(fs::read(sandbox.work("home/profiles/magi.toml")).expect("a profile"), before);
+    let mut build = sandbox.command(&["build", "--node", "caspar", "--base", "sample", "-q"]);
+    let output = build.current_dir(sandbox.work("home")).output().expect("the binary");
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(names(&sandbox.work("home/profiles")), ["magi.secrets.toml", "magi.toml"]);
+}
+
+#[test]
+fn help_version_manual_and_completions() {
+    let sandbox = Sandbox::new();
+    assert_eq!(
+        sandbox.run(&["--version"]).ok().stdout,
+        concat!("magi-image ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+    assert!(sandbox.run(&["--help"]).ok().stdout.contains("130  interrupted"));
+    assert!(sandbox.run(&["man"]).ok().stdout.contains(".TH magi-image"));
+    for (shell, check) in [("bash", "bash"), ("zsh", "zsh"), ("fish", "fish")] {
+        let script = sandbox.write("completions", sandbox.run(&["completions", shell]).ok().stdout);
+        if shell == "bash" {
+            let output = output(check, &["-n", arg(&script)]);
+            assert!(output.status.success(), "{}", said(&output));
+        }
+    }
+}
