@@ -159,7 +159,20 @@ impl<'a> Section<'a> {
 
     /// A string that must be there.
     pub fn required(&self, key: &str) -> Result<Located<String>> {
-        self.string(key)?.ok_or_else(|| self.error(format!("{} lacks `{key}`", self.called())))
+        self.string(key)?.ok_or_else(|| self.lacks(key))
+    }
+
+    /// A complaint that a key isn't there; a misspelt one that is, is what the user wants to hear of.
+    fn lacks(&self, key: &str) -> DocumentError {
+        let asked = self.asked.borrow();
+        let strangers = self.table.keys().filter(|k| !asked.contains(k.get_ref().as_ref()));
+        for stranger in strangers {
+            if nearest(stranger.get_ref(), std::iter::once(key)).is_some() {
+                let what = format!("unknown key `{}` in {}", stranger.get_ref(), self.called());
+                return self.error_at(stranger.span().start, what).hinting(format!("did you mean `{key}`?"));
+            }
+        }
+        self.error(format!("{} lacks `{key}`", self.called()))
     }
 
     /// `true` or `false`.
@@ -292,6 +305,7 @@ mod tests {
         let root = source.root(&table);
         let cluster = root.section("cluster").unwrap().unwrap();
         cluster.required("name").unwrap();
+        assert_eq!(cluster.required("vip").unwrap_err().line, 3);
         cluster.string("vip").unwrap();
         let error = cluster.finish().unwrap_err();
         assert_eq!(error.to_string(), "`magi.toml` line 3: unknown key `vipp` in `[cluster]`");

@@ -8,6 +8,7 @@ pub mod attributes;
 pub mod base;
 mod builtin;
 pub mod cli;
+pub mod digest;
 pub mod disk;
 pub mod document;
 pub mod error;

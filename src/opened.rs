@@ -38,5 +38,5 @@ pub fn open(path: &Path, progress: &dyn Progress) -> Result<Opened> {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let done = unpack::unpack_file(path, &name, &unpacked, progress).while_doing(doing)?;
     let file = File::open(&unpacked).map_err(FileError::new("read", &unpacked))?;
-    Ok(Opened { file: Arc::new(file), size: done.raw_size, raw, _unpacked: Some(unpacked) })
+    Ok(Opened { file: Arc::new(file), size: done.size, raw, _unpacked: Some(unpacked) })
 }

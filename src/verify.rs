@@ -1,15 +1,14 @@
 //! `verify`: does an image still hold what its manifest says.
 
 use std::fmt;
-use std::fs::File;
 use std::path::Path;
 
 use crate::disk::layout;
-use crate::error::{FileError, Result};
-use crate::fetch::digest::Sha256;
+use crate::error::Result;
 use crate::image::Volumes;
 use crate::image::readback::{self, Difference, Differs};
 use crate::opened;
+use crate::output::digest;
 use crate::output::manifest::Manifest;
 use crate::progress::Progress;
 
@@ -18,7 +17,7 @@ use crate::progress::Progress;
 pub struct Verified {
     /// The node that the manifest names.
     pub node: String,
-    /// Whether the file is, byte for byte, what the build left.
+    /// Whether the raw image is, byte for byte, what the build left.
     pub unchanged: bool,
     /// How many planned paths were compared.
     pub checked: usize,
@@ -64,13 +63,11 @@ pub fn verify(image: &Path, manifest: Option<&Path>, progress: &dyn Progress) ->
         None => Manifest::beside(image)?,
     };
     let opened = opened::open(image, progress)?;
-    let published = match (&manifest.compressed, opened.raw) {
-        (Some(compressed), false) => compressed,
-        _ => &manifest.image,
-    };
-    let file = File::open(image).map_err(FileError::new("read", image))?;
-    let (found, size) = Sha256::of_reader(file).map_err(FileError::new("read", image))?;
-    let unchanged = size == published.size && found.to_string() == published.sha256;
+    let task = progress.start("hashing", Some(opened.size));
+    let found = digest::sha256_file(&opened.file, &*task)?;
+    task.finish();
+    // The raw content counts, however the file at hand is compressed.
+    let unchanged = found.to_string() == manifest.image.sha256;
     let layout = layout::find(&opened.file, opened.size)?;
     let differences = readback::compare(&Volumes::read_only(&opened.file, &layout)?, &manifest.edits)?;
     Ok(Verified {

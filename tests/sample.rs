@@ -499,7 +499,7 @@ fn verified_after(spoil: impl FnOnce(&Image)) -> Option<(Sandbox, String)> {
     fs::copy(built().sandbox.work(manifest), sandbox.work(manifest)).expect("a copy");
     copy(&built().path("caspar"), &sandbox.work("out/magi-caspar.img"));
     spoil(&Image::open(&sandbox.work("out/magi-caspar.img")));
-    let ran = sandbox.run(&["verify", "out/magi-caspar.img"]);
+    let ran = sandbox.run(&["verify", "--quiet", "out/magi-caspar.img"]);
     assert_eq!(ran.code, Some(3), "{}{}", ran.stdout, ran.stderr);
     let text = format!("{}{}", ran.stdout, ran.stderr);
     Some((sandbox, text))

@@ -1,99 +1,136 @@
 //! The base image: named, fetched, verified, unpacked and kept raw in the cache.
 
 pub mod catalog;
+mod expect;
 pub mod facts;
-mod sums;
+mod local;
+mod raw;
 pub mod unpack;
 
 use std::path::{Path, PathBuf};
 
-use self::catalog::Published;
-use crate::document::listed;
-use crate::error::{Exit, Explain, FileError, Result};
-use crate::fetch::cache::{Cache, Entry, Key, KeyLock};
-use crate::fetch::checksum;
-use crate::fetch::digest::{Digest, NotAHash, Sha256};
-use crate::fetch::http::{Client, Expected, shown};
+use catalog::Known;
+use expect::{Expectation, Of};
+use raw::Packed;
+
+use crate::digest::{NotAHash, Sha256};
+use crate::error::{Exit, Explain, Result};
+use crate::fetch::cache::{Cache, Entry, Key};
+use crate::fetch::http::{Client, Expected, file_name, without_credentials};
 use crate::fetch::lock::{Lock, Locked};
 use crate::progress::Progress;
 
-/// The sample, as `sample/make-sample` made it.
+/// The sample: see its folder's README.
 static SAMPLE: &[u8] = include_bytes!("sample/sample.img.xz");
 
-/// Which base, and how it is trusted.
+/// Which base is wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// A built-in name, a URL or a file.
+    /// A built-in name, a URL or a path.
     pub source: &'a str,
-    /// The SHA-256 of the file as published, in hex.
+    /// SHA-256 that the profile pins, in hexadecimal digits: of the file as it is, or of the raw image.
     pub sha256: Option<&'a str>,
-    /// Go on when no checksum is known.
+    /// Whether a base without any known checksum is taken.
     pub insecure_no_checksum: bool,
-    /// What a relative path is relative to.
+    /// The folder that a relative path starts from.
     pub relative_to: &'a Path,
 }
 
-/// A base that is verified and unpacked.
+/// A base that is verified and raw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
-    /// As the user named it.
+    /// Its built-in name, or its file's.
     pub name: String,
-    /// Its URL without credentials, its path, or `built-in`.
+    /// Its URL without credentials, or its path.
     pub source: String,
-    /// Of the file as published.
+    /// SHA-256 of the file it came from.
     pub source_sha256: Sha256,
-    /// Of the file as published, in bytes.
+    /// Bytes of the file it came from.
     pub source_size: u64,
-    /// The raw image in the cache; only ever read.
+    /// The raw image; only to be read.
     pub raw_path: PathBuf,
-    /// Of the raw image.
+    /// SHA-256 of the raw image.
     pub raw_sha256: Sha256,
-    /// Of the raw image, in bytes.
+    /// Bytes of the raw image.
     pub raw_size: u64,
-    /// Whether it is the built-in sample.
+    /// Whether it's the built-in sample.
     pub sample: bool,
 }
 
 /// Why there is no base.
 #[derive(Debug, thiserror::Error)]
 pub enum BaseError {
-    /// Neither a name nor a URL nor a file.
-    #[error("there is no base `{0}`: it is neither a built-in name nor a URL nor a file")]
-    Unknown(String),
+    /// Nothing is called so.
+    #[error("`{source_text}` is no built-in base, no URL and no file")]
+    Unknown {
+        /// What the profile says.
+        source_text: String,
+        /// What it may be meant to be.
+        nearest: Option<&'static str>,
+    },
+    /// A path to a folder or a device.
+    #[error("the base `{}` is not a file", .0.display())]
+    NotAFile(PathBuf),
+    /// The profile's pin can't be read.
+    #[error("the base's pin is wrong: {0}")]
+    Pin(#[from] NotAHash),
     /// Nobody says what it must be.
-    #[error("no checksum is known for `{0}`")]
-    NoChecksum(String),
-    /// A pin that isn't one.
-    #[error("the base's `sha256` is wrong: {0}")]
-    Pin(NotAHash),
+    #[error("nothing says what SHA-256 `{source_text}` must have{}", .problem.as_ref().map_or_else(String::new, |p| format!(": {p}")))]
+    NoChecksum {
+        /// The base.
+        source_text: String,
+        /// What was wrong with a list of checksums that was found.
+        problem: Option<String>,
+    },
+    /// It's another one than was pinned.
+    #[error("`{source_text}` has SHA-256 {packed}, and its raw image {raw}, but {by} expects {expected}")]
+    NeitherMatches {
+        /// The base.
+        source_text: String,
+        /// What was expected.
+        expected: String,
+        /// Who expects it.
+        by: String,
+        /// Hash of the file.
+        packed: Sha256,
+        /// Hash of the raw image.
+        raw: Sha256,
+    },
 }
 
 impl Explain for BaseError {
     fn exit(&self) -> Exit {
         match self {
-            Self::NoChecksum(_) => Exit::Verification,
-            Self::Unknown(_) | Self::Pin(_) => Exit::Usage,
+            Self::Unknown { .. } | Self::NotAFile(_) | Self::Pin(_) => Exit::Usage,
+            Self::NoChecksum { .. } | Self::NeitherMatches { .. } => Exit::Verification,
         }
     }
 
     fn hint(&self) -> Option<String> {
-        match self {
-            Self::Unknown(name) => Some(match catalog::suggestion(name) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("built-in names: {}", listed(catalog::names())),
-            }),
-            Self::NoChecksum(_) => Some(
-                "set `base.sha256` in the profile, or put a `.sha256` beside the image; \
-                 `--insecure-no-checksum` goes on without"
-                    .into(),
-            ),
-            Self::Pin(_) => None,
-        }
+        let names =
+            || catalog::CATALOG.iter().map(|k| format!("`{}`", k.name)).collect::<Vec<_>>().join(", ");
+        Some(match self {
+            Self::Unknown { nearest: Some(name), .. } => format!("did you mean `{name}`?"),
+            Self::Unknown { .. } => format!("check the path; built-in bases are {}", names()),
+            Self::NotAFile(_) => "give a disk image, packed or raw".into(),
+            Self::Pin(_) => "a SHA-256 is 64 hexadecimal digits".into(),
+            Self::NoChecksum { .. } => {
+                "pin it in the profile with `sha256 = \"…\"` under `[base]`, put a `.sha256` \
+                                        file beside it, or take it as it is with `--insecure-no-checksum`"
+                    .into()
+            }
+            Self::NeitherMatches { .. } => {
+                "the file is damaged, was replaced, or the pin is that of another version".into()
+            }
+        })
     }
 }
 
-/// Fetches, verifies and unpacks what the cache doesn't have yet. The raw image is named by the hash of
-/// the file it came from, so nothing unverified is ever found there.
+/// Gets the base, checks it, and unpacks it into the cache, as far as that isn't done yet.
+///
+/// It must have the hash that is pinned by the profile, else by the lock, else by the catalog, else by a
+/// list of checksums beside it. Nothing is returned that wasn't compared with one of these, unless the
+/// request allows it.
 pub fn prepare(
     request: &Request<'_>,
     cache: &Cache,
@@ -102,202 +139,139 @@ pub fn prepare(
     progress: &dyn Progress,
 ) -> Result<Prepared> {
     let pin = request.sha256.map(str::parse::<Sha256>).transpose().map_err(BaseError::Pin)?;
-    let mut work = Work { request, pin, cache, client, lock, progress };
-    if request.source == catalog::SAMPLE {
-        return work.sample();
+    let known = catalog::find(request.source);
+    let preparing = Preparing { request, pin, cache, client, progress };
+    if known.is_some_and(|known| known.urls.is_empty()) {
+        return preparing.sample();
     }
-    if let Some(published) = catalog::published(request.source) {
-        return work.download(published.urls, Some(published));
+    if known.is_some() || request.source.contains("://") {
+        return preparing.url(known, lock);
     }
-    if request.source.starts_with("https://") || request.source.starts_with("http://") {
-        return work.download(&[request.source], None);
-    }
-    let path = request.relative_to.join(request.source);
-    if !path.is_file() && !request.source.contains(['/', '.', '\\']) {
-        return Err(BaseError::Unknown(request.source.to_owned()).into());
-    }
-    work.file(&path)
+    preparing.file()
 }
 
-struct Work<'a> {
+struct Preparing<'a> {
     request: &'a Request<'a>,
     pin: Option<Sha256>,
     cache: &'a Cache,
     client: &'a Client,
-    lock: &'a mut Lock,
     progress: &'a dyn Progress,
 }
 
-/// What a base's file is and where it is said to be so.
-struct Known {
-    digest: Digest,
-    by: String,
-}
-
-impl Work<'_> {
+impl Preparing<'_> {
     fn sample(&self) -> Result<Prepared> {
-        let sha256 = Sha256::of(SAMPLE);
-        let raw = self.unpacked(sha256, |lock| {
-            unpack::unpack_bytes(SAMPLE, "the sample", &lock.partial, self.progress)
-        })?;
-        Ok(self.prepared("built-in".into(), sha256, SAMPLE.len() as u64, raw, true))
-    }
-
-    fn file(&self, path: &Path) -> Result<Prepared> {
-        let size = std::fs::metadata(path).map_err(FileError::new("read", path))?.len();
-        let shown = path.display().to_string();
-        let known = match self.pin {
-            Some(pin) => Some(Known { digest: pin.into(), by: "the profile".into() }),
-            None => sums::beside_file(path)?,
+        let packed = Packed {
+            name: catalog::SAMPLE.into(),
+            source: catalog::SAMPLE.into(),
+            sha256: Sha256::of(SAMPLE),
+            size: SAMPLE.len() as u64,
         };
-        let sha256 = self.hash_of_file(path, known, &shown)?;
-        let raw = self.unpacked(sha256, |lock| {
-            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-            unpack::unpack_file(path, &name, &lock.partial, self.progress)
+        let expected = self.pin.map(Expectation::pinned);
+        let raw = packed.unpacked(expected.as_ref(), self.cache, self.progress, |dest| {
+            unpack::unpack_bytes(SAMPLE, "the sample", dest, self.progress)
         })?;
-        Ok(self.prepared(shown, sha256, size, raw, false))
+        Ok(packed.prepared(raw, true))
     }
 
-    /// The hash under which a local file is looked for. A SHA-256 that is known isn't computed first: what
-    /// is unpacked is hashed on the way, and what is cached was.
-    fn hash_of_file(&self, path: &Path, known: Option<Known>, shown: &str) -> Result<Sha256> {
-        let open = || std::fs::File::open(path).map_err(FileError::new("read", path));
-        match known {
-            Some(Known { digest: Digest::Sha256(sha256), .. }) => Ok(sha256),
-            Some(Known { digest, by }) => {
-                if let Some(sha256) = self.cache.known(&digest) {
-                    return Ok(sha256);
+    fn url(&self, known: Option<&Known>, lock: &mut Lock) -> Result<Prepared> {
+        let urls = known.map_or_else(|| vec![self.request.source], |known| known.urls.to_vec());
+        let name = known.map_or_else(|| file_name(urls[0]), |known| known.name.into());
+        let source = without_credentials(urls[0]);
+        let expected = self.expected_of_url(urls[0], known, lock)?;
+        let packed = |sha256, size| Packed { name: name.clone(), source: source.clone(), sha256, size };
+
+        // What was unpacked before isn't downloaded again.
+        let sha256 = expected.as_ref().and_then(|e| e.packed_sha256(self.cache));
+        if let (Some(sha256), Some(expected)) = (sha256, &expected)
+            && let Some(raw) = self.cache.raw(sha256)?
+        {
+            let packed = packed(sha256, raw.source_size);
+            packed.check_raw(expected, &raw, self.cache)?;
+            lock.insert(urls[0], locked(&packed, &raw))?;
+            return Ok(packed.prepared(raw, false));
+        }
+
+        let mut is_second_try = false;
+        loop {
+            let (entry, was_cached) = self.download(&urls, expected.as_ref())?;
+            let packed = packed(entry.sha256, entry.size);
+            if let Some(expected) = &expected {
+                packed.check(expected, &entry.path, self.cache)?;
+            }
+            let raw = packed.unpacked(expected.as_ref(), self.cache, self.progress, |dest| {
+                unpack::unpack_file(&entry.path, &file_name(urls[0]), dest, self.progress)
+            });
+            match raw {
+                Ok(raw) => {
+                    match expected {
+                        Some(_) => lock.insert(urls[0], locked(&packed, &raw))?,
+                        None => self.warn(&packed),
+                    }
+                    return Ok(packed.prepared(raw, false));
                 }
-                let found = digest.same_of_reader(open()?).map_err(FileError::new("read", path))?;
-                checksum::compare(shown, digest, found, &by)?;
-                let (sha256, _) = Sha256::of_reader(open()?).map_err(FileError::new("read", path))?;
-                self.cache.remember(&digest, sha256)?;
-                Ok(sha256)
+                // The cache's copy may have been damaged since it was made.
+                Err(_) if was_cached && !is_second_try && !packed.is_still(&entry.path)? => {
+                    self.progress.note(&format!("the cached `{name}` is damaged; downloading it again"));
+                    self.cache.discard_download(entry.sha256)?;
+                    is_second_try = true;
+                }
+                Err(error) => return Err(error),
             }
-            None if self.request.insecure_no_checksum => {
-                self.progress.note(&format!("taking `{shown}` without any checksum, as you asked"));
-                Ok(Sha256::of_reader(open()?).map_err(FileError::new("read", path))?.0)
-            }
-            None => Err(BaseError::NoChecksum(shown.to_owned()).into()),
         }
     }
 
-    fn download(&mut self, urls: &[&str], published: Option<&Published>) -> Result<Prepared> {
-        let url = urls.first().copied().unwrap_or_default();
-        let known = self.known_of_url(url, published)?;
-        let sha256 = match &known {
-            Some(Known { digest: Digest::Sha256(sha256), .. }) => Some(*sha256),
-            Some(Known { digest, .. }) => self.cache.known(digest),
-            None => None,
-        };
-        // What is unpacked already needs no download, not even of a file that was cleaned away.
-        let cached = match (sha256, self.lock.get(url)) {
-            (Some(sha256), Some(locked)) => self.cache.raw(sha256)?.map(|raw| (sha256, locked.size, raw)),
-            _ => None,
-        };
-        let (sha256, size, raw) = match cached {
-            Some(found) => found,
-            None => {
-                let packed = self.fetched(urls, sha256, known.as_ref())?;
-                let name = crate::fetch::http::file_name(url);
-                let raw = self.unpacked(packed.sha256, |lock| {
-                    unpack::unpack_file(&packed.path, &name, &lock.partial, self.progress)
-                })?;
-                (packed.sha256, packed.size, raw)
-            }
-        };
-        let locked = Locked { size, sha256, raw: Some((raw.size, raw.sha256)) };
-        self.lock.insert(url, locked)?;
-        Ok(self.prepared(crate::fetch::http::without_credentials(url), sha256, size, raw, false))
-    }
-
-    /// What the file at `url` must be: by the profile, the lock, the catalog, or a list beside it.
-    fn known_of_url(&self, url: &str, published: Option<&Published>) -> Result<Option<Known>> {
-        if let Some(pin) = self.pin {
-            return Ok(Some(Known { digest: pin.into(), by: "the profile".into() }));
-        }
-        if let Some(locked) = self.lock.get(url) {
-            return Ok(Some(Known { digest: locked.sha256.into(), by: "`magi.lock`".into() }));
-        }
-        if let Some(pin) = published.and_then(|p| p.sha256) {
-            let digest = pin.parse::<Sha256>().map_err(BaseError::Pin)?.into();
-            return Ok(Some(Known { digest, by: "magi-image's own list".into() }));
-        }
-        let found = sums::beside_url(url, self.client, self.progress)?;
-        match found {
-            None if !self.request.insecure_no_checksum => Err(BaseError::NoChecksum(shown(url)).into()),
-            None => {
-                self.progress.note(&format!("taking `{}` without any checksum, as you asked", shown(url)));
-                Ok(None)
-            }
-            found => Ok(found),
-        }
-    }
-
-    /// The packed file in the cache, downloaded if need be and held against `known`.
-    fn fetched(&self, urls: &[&str], sha256: Option<Sha256>, known: Option<&Known>) -> Result<Entry> {
-        let url = urls.first().copied().unwrap_or_default();
-        let key = sha256.map_or_else(|| Key::url(url), Key::Download);
-        let lock = self.cache.lock(key, &shown(url), self.progress)?;
-        if let Some(sha256) = sha256
+    /// The packed file from the cache or the first URL that has it, and whether it was cached.
+    fn download(&self, urls: &[&str], expected: Option<&Expectation>) -> Result<(Entry, bool)> {
+        let likely = expected.and_then(|e| e.packed_sha256(self.cache));
+        let key = likely.map_or_else(|| Key::url(urls[0]), Key::Download);
+        let lock = self.cache.lock(key, &file_name(urls[0]), self.progress)?;
+        if let Some(sha256) = likely
             && let Some(entry) = self.cache.download(sha256)?
         {
-            return Ok(entry);
+            return Ok((entry, true));
         }
-        let done = self.client.download(urls, &lock.partial, Expected { sha256, size: None }, self.progress)?;
-        if let Some(Known { digest: digest @ Digest::Sha512(_), by }) = known {
-            let file = std::fs::File::open(&lock.partial).map_err(FileError::new("read", &lock.partial))?;
-            let found = digest.same_of_reader(file).map_err(FileError::new("read", &lock.partial))?;
-            if let Err(error) = checksum::compare(&shown(url), *digest, found, by) {
-                // Resuming it another time would only give the same again.
-                let _ = std::fs::remove_file(&lock.partial);
-                return Err(error.into());
+        // A pin that may be the raw image's can't be asked of the download.
+        let sha256 = expected.filter(|e| e.of == Of::Packed).and(likely);
+        let expected = Expected { sha256, size: None };
+        let downloaded = self.client.download(urls, &lock.partial, expected, self.progress)?;
+        Ok((self.cache.keep_download(&lock, downloaded.sha256)?, false))
+    }
+
+    fn file(&self) -> Result<Prepared> {
+        let path = local::resolve(self.request.source, self.request.relative_to)?;
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let is_raw = unpack::container(&path)? == "raw";
+        let expected = self.expected_of_file(&path)?;
+        let (sha256, size) = local::hash(&path, self.cache, self.progress)?;
+        let packed = Packed { name: name.clone(), source: path.display().to_string(), sha256, size };
+        if let Some(expected) = &expected {
+            packed.check(expected, &path, self.cache)?;
+        } else {
+            self.warn(&packed);
+        }
+        if is_raw {
+            // It's only read, so it needs no copy.
+            let raw = Entry { path, sha256, size, source_size: size };
+            if let Some(expected) = &expected {
+                packed.check_raw(expected, &raw, self.cache)?;
             }
-            self.cache.remember(digest, done.sha256)?;
+            return Ok(packed.prepared(raw, false));
         }
-        self.cache.keep_download(&lock, done.sha256)
-    }
-
-    /// The raw image unpacked from the file with this hash; `unpack` writes it if it isn't there.
-    fn unpacked(
-        &self,
-        source: Sha256,
-        unpack: impl FnOnce(&KeyLock) -> Result<unpack::Unpacked>,
-    ) -> Result<Entry> {
-        if let Some(entry) = self.cache.raw(source)? {
-            return Ok(entry);
-        }
-        let lock = self.cache.lock(Key::Raw(source), self.request.source, self.progress)?;
-        // Another build may have made it while we waited.
-        if let Some(entry) = self.cache.raw(source)? {
-            return Ok(entry);
-        }
-        let unpacked = unpack(&lock).inspect_err(|_| {
-            let _ = std::fs::remove_file(&lock.partial);
+        let raw = packed.unpacked(expected.as_ref(), self.cache, self.progress, |dest| {
+            unpack::unpack_file(&path, &name, dest, self.progress)
         })?;
-        let checked = checksum::compare(
-            &shown(self.request.source),
-            source.into(),
-            unpacked.source_sha256.into(),
-            "the profile or the checksum file",
-        );
-        if let Err(error) = checked {
-            let _ = std::fs::remove_file(&lock.partial);
-            return Err(error.into());
-        }
-        self.cache.keep_raw(&lock, source, unpacked.raw_sha256, &unpacked.container)
+        Ok(packed.prepared(raw, false))
     }
 
-    fn prepared(&self, source: String, sha256: Sha256, size: u64, raw: Entry, sample: bool) -> Prepared {
-        Prepared {
-            name: shown(self.request.source),
-            source,
-            source_sha256: sha256,
-            source_size: size,
-            raw_path: raw.path,
-            raw_sha256: raw.sha256,
-            raw_size: raw.size,
-            sample,
-        }
+    fn warn(&self, packed: &Packed) {
+        let Packed { source, sha256, .. } = packed;
+        self.progress.note(&format!("nothing says what `{source}` must be; it has SHA-256 {sha256}"));
     }
 }
+
+fn locked(packed: &Packed, raw: &Entry) -> Locked {
+    Locked { size: packed.size, sha256: packed.sha256, raw: Some((raw.size, raw.sha256)) }
+}
+
+#[cfg(test)]
+mod tests;

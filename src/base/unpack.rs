@@ -8,15 +8,16 @@ mod sink;
 mod source;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use decode::Decoder;
+use decode::{Broken, Decoder};
+use detect::Outer;
 use sink::Sink;
 use source::Source;
 
+use crate::digest::Sha256;
 use crate::error::{Exit, Explain, FileError, Result};
-use crate::fetch::digest::Sha256;
 use crate::interrupt;
 use crate::progress::Progress;
 
@@ -93,9 +94,9 @@ impl Explain for UnpackError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unpacked {
     /// Hash of the raw content.
-    pub raw_sha256: Sha256,
+    pub sha256: Sha256,
     /// Size of the raw content in bytes.
-    pub raw_size: u64,
+    pub size: u64,
     /// Hash of the packed file, as it was read.
     pub source_sha256: Sha256,
     /// Size of the packed file in bytes.
@@ -107,72 +108,98 @@ pub struct Unpacked {
 /// What a file is packed with, by its first bytes: `raw`, `tar`, `xz`, `gzip`, `zstd`. An error names what
 /// isn't supported.
 pub fn container(path: &Path) -> Result<&'static str> {
-    let mut head = Vec::new();
     let file = File::open(path).map_err(FileError::new("read", path))?;
-    file.take(detect::HEAD as u64).read_to_end(&mut head).map_err(FileError::new("read", path))?;
-    Ok(detect::outer(&head).map_err(|other| not_an_image(&name_of(path), &other))?.name())
+    let head = head_of(&file).map_err(FileError::new("read", path))?;
+    let refused = |other| not_an_image(&name_of(path), &other);
+    let outer = detect::outer(&head).map_err(refused)?;
+    if outer == Outer::Plain && detect::inner(&head).map_err(refused)? {
+        return Ok("tar");
+    }
+    Ok(outer.name())
+}
+
+fn head_of(mut file: &File) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    file.take(detect::HEAD as u64).read_to_end(&mut head)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(head)
 }
 
 /// Unpacks the file at `path`, called `name`, to `dest`, with holes for zeros.
 pub fn unpack_file(path: &Path, name: &str, dest: &Path, progress: &dyn Progress) -> Result<Unpacked> {
-    let file = File::open(path).map_err(FileError::new("read", path))?;
-    let size = file.metadata().map_err(FileError::new("read", path))?.len();
-    unpack(file, name, size, dest, progress).map_err(|stop| match stop {
-        Stop::Read(e) => FileError::new("read", path)(e).into(),
-        Stop::Other(e) => e,
-    })
+    let source = File::open(path).map_err(FileError::new("read", path))?;
+    let size = source.metadata().map_err(FileError::new("read", path))?.len();
+    let file = File::create(dest).map_err(FileError::new("create", dest))?;
+    Job { name, path, size, dest: &file, dest_path: dest }.run(source, progress)
 }
 
 /// Unpacks `bytes`, called `name`, to `dest`, with holes for zeros.
 pub fn unpack_bytes(bytes: &[u8], name: &str, dest: &Path, progress: &dyn Progress) -> Result<Unpacked> {
-    unpack(bytes, name, bytes.len() as u64, dest, progress).map_err(|stop| match stop {
-        Stop::Read(e) => FileError::new("read", name.as_ref())(e).into(),
-        Stop::Other(e) => e,
-    })
+    let file = File::create(dest).map_err(FileError::new("create", dest))?;
+    let (path, size) = (Path::new(name), bytes.len() as u64);
+    Job { name, path, size, dest: &file, dest_path: dest }.run(bytes, progress)
 }
 
 fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// How unpacking ends early.
-enum Stop {
-    Read(io::Error),
-    Other(crate::Error),
-}
-
-impl<E: Into<crate::Error>> From<E> for Stop {
-    fn from(error: E) -> Self {
-        Self::Other(error.into())
-    }
-}
-
-fn unpack(
-    input: impl Read + Send,
-    name: &str,
+/// What is unpacked, and to where.
+struct Job<'a> {
+    name: &'a str,
+    path: &'a Path,
     size: u64,
-    dest: &Path,
-    progress: &dyn Progress,
-) -> Result<Unpacked, Stop> {
-    let file = File::create(dest).map_err(FileError::new("create", dest))?;
-    let task = progress.start(&format!("unpacking {name}"), Some(size));
-    let state = source::State::default();
-    std::thread::scope(|scope| {
-        let (source, source_hash) = Source::start(scope, Box::new(input), &state, &*task);
-        let (mut sink, written) = Sink::start(scope, &file, LARGEST_RAW);
-        let copied = copy(source, &mut sink);
-        drop(sink);
-        // Its error explains why the copy stopped, if it was the first.
-        let (raw_sha256, raw_size) = written.join().map_err(FileError::new("write", dest))?;
-        let container = copied.map_err(|problem| explain(problem, &state, name))?;
-        let (source_sha256, source_size) = source_hash.join();
-        if raw_size % 512 != 0 {
-            let what = format!("its {raw_size} bytes are no whole number of 512-byte sectors");
-            return Err(UnpackError::NotAnImage { file: name.into(), what, hint: None }.into());
+    dest: &'a File,
+    dest_path: &'a Path,
+}
+
+impl Job<'_> {
+    fn run(&self, input: impl Read + Send, progress: &dyn Progress) -> Result<Unpacked> {
+        let task = progress.start(&format!("unpacking {}", self.name), Some(self.size));
+        let state = source::State::default();
+        let unpacked = std::thread::scope(|scope| {
+            let (source, source_hash) = Source::start(scope, Box::new(input), &state, &*task);
+            let (mut sink, written) = Sink::start(scope, self.dest, LARGEST_RAW);
+            let copied = copy(source, &mut sink);
+            drop(sink);
+            // Its error explains why the copy stopped, if it was the first.
+            let (sha256, size) = written.join().map_err(FileError::new("write", self.dest_path))?;
+            let container = copied.map_err(|problem| self.explain(problem, &state))?;
+            let (source_sha256, source_size) = source_hash.join();
+            Ok::<_, crate::Error>(Unpacked { sha256, size, source_sha256, source_size, container })
+        })?;
+        if unpacked.size % 512 != 0 {
+            let what = format!("its {} bytes are no whole number of 512-byte sectors", unpacked.size);
+            return Err(UnpackError::NotAnImage { file: self.name.into(), what, hint: None }.into());
         }
         task.finish();
-        Ok(Unpacked { raw_sha256, raw_size, source_sha256, source_size, container })
-    })
+        Ok(unpacked)
+    }
+
+    fn explain(&self, problem: Problem, state: &source::State) -> crate::Error {
+        let file = self.name.to_owned();
+        if let Err(stopped) = interrupt::check() {
+            return stopped.into();
+        }
+        let unreadable = |error| FileError::new("read", self.path)(error).into();
+        let damaged = |file, what| UnpackError::Damaged { file, what, at: state.position() }.into();
+        match problem {
+            Problem::Content(other) => not_an_image(&file, &other).into(),
+            Problem::TooLarge(limit) => {
+                UnpackError::TooLarge { file, what: format!("it holds more than {} GiB", limit >> 30) }.into()
+            }
+            Problem::SinkEnded => unreadable(io::Error::other("the writing thread has ended")),
+            Problem::Io(error) if state.failed_to_read() => unreadable(error),
+            Problem::Io(error) => match Broken::find(&error) {
+                Some(Broken::Trailing { container, at }) => {
+                    UnpackError::Trailing { file, container: (*container).into(), at: *at }.into()
+                }
+                Some(Broken::Memory(what)) => UnpackError::TooLarge { file, what: what.clone() }.into(),
+                Some(Broken::Data(what)) => damaged(file, what.clone()),
+                None => damaged(file, format!("tar: {error}")),
+            },
+        }
+    }
 }
 
 /// Moves the image from its container into `sink`; how it was packed.
@@ -211,31 +238,6 @@ enum Problem {
 impl From<io::Error> for Problem {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
-    }
-}
-
-fn explain(problem: Problem, state: &source::State, file: &str) -> Stop {
-    let file = file.to_owned();
-    if let Err(stopped) = interrupt::check() {
-        return stopped.into();
-    }
-    match problem {
-        Problem::Content(other) => not_an_image(&file, &other).into(),
-        Problem::TooLarge(limit) => {
-            UnpackError::TooLarge { file, what: format!("it holds more than {} GiB", limit >> 30) }.into()
-        }
-        Problem::SinkEnded => Stop::Read(io::Error::other("the writing thread has ended")),
-        Problem::Io(error) if state.failed_to_read() => Stop::Read(error),
-        Problem::Io(error) => match decode::Broken::find(&error) {
-            Some(decode::Broken::Trailing { container, at }) => {
-                UnpackError::Trailing { file, container: (*container).into(), at: *at }.into()
-            }
-            Some(decode::Broken::Memory(what)) => UnpackError::TooLarge { file, what: what.clone() }.into(),
-            Some(decode::Broken::Data(what)) => {
-                UnpackError::Damaged { file, what: what.clone(), at: state.position() }.into()
-            }
-            None => UnpackError::Damaged { file, what: format!("tar: {error}"), at: state.position() }.into(),
-        },
     }
 }
 

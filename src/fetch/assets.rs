@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::cache::{Cache, Entry, Key};
 use super::checksum;
-use super::digest::{Digest, NotAHash, Sha256};
 use super::http::{Client, Expected};
 use super::lock::{Lock, Locked};
 use super::openpgp;
+use crate::digest::{Digest, NotAHash, Sha256};
 use crate::error::{Context as _, Exit, Explain, FileError, Result};
 use crate::plan::want::{Assets, Proof, Want};
 use crate::plan::{Asset, Content};

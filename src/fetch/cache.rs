@@ -4,6 +4,7 @@
 //! sha256/<hex>           a download              sha256/<key>.partial   one under way, resumable
 //! raw/<hex>.img          an unpacked base        raw/<key>.partial      one being unpacked
 //! known/<hex>            another hash (SHA-512, or that of the raw content) of the same thing
+//! known/file-<hex>       the hash of a file elsewhere, by what its file system tells
 //! locks/<key>            held by who makes an entry; never removed, or two could hold "the" lock
 //! ```
 //! Beside each entry `<entry>.json` says its size, hash and time of change. Entries appear by rename, so
@@ -15,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::digest::{Digest, Sha256};
+use crate::digest::{Digest, Sha256};
 use crate::error::{Exit, Explain, FileError, Result};
 use crate::interrupt;
 use crate::progress::Progress;
@@ -81,6 +82,8 @@ pub struct Entry {
     pub sha256: Sha256,
     /// Its size in bytes.
     pub size: u64,
+    /// The size in bytes of what it was made from; of a download, its own.
+    pub source_size: u64,
 }
 
 /// What tells cheaply whether a file is still the same.
@@ -97,6 +100,7 @@ struct Side {
     sha256: Sha256,
     #[serde(flatten)]
     stamp: Stamp,
+    source_size: u64,
     /// How it was made: `download`, or the container it was unpacked from.
     made_by: String,
 }
@@ -163,6 +167,7 @@ impl Cache {
         let side = read_side(&path).filter(|side| side.sha256 == sha256).unwrap_or(Side {
             sha256,
             stamp: Stamp { size: stamp.size, modified: (0, 0) },
+            source_size: stamp.size,
             made_by: "download".into(),
         });
         checked(path, stamp, side)
@@ -181,12 +186,19 @@ impl Cache {
     /// Makes the lock's partial file the download with this hash. The caller has checked the hash.
     pub fn keep_download(&self, lock: &KeyLock, sha256: Sha256) -> Result<Entry> {
         let path = self.dir.join("sha256").join(sha256.to_string());
-        keep(lock, path, sha256, "download")
+        keep(lock, path, sha256, None, "download")
     }
 
-    /// Makes the lock's partial file the base unpacked from `source`; `sha256` is that of the raw content.
-    pub fn keep_raw(&self, lock: &KeyLock, source: Sha256, sha256: Sha256, made_by: &str) -> Result<Entry> {
-        keep(lock, self.raw_path(source), sha256, made_by)
+    /// Makes the lock's partial file the base unpacked from `source` (hash and size in bytes); `sha256` is
+    /// that of the raw content, `made_by` how it was packed.
+    pub fn keep_raw(
+        &self,
+        lock: &KeyLock,
+        source: (Sha256, u64),
+        sha256: Sha256,
+        made_by: &str,
+    ) -> Result<Entry> {
+        keep(lock, self.raw_path(source.0), sha256, Some(source.1), made_by)
     }
 
     /// Throws the download with this hash away.
@@ -203,6 +215,20 @@ impl Cache {
     pub fn remember(&self, other: &Digest, sha256: Sha256) -> Result<()> {
         let path = self.known_path(other);
         Ok(write_atomically(&path, format!("{sha256}\n").as_bytes()).map_err(failed("write", &path))?)
+    }
+
+    /// The hash of the file of which the file system tells `identity`, if [`Cache::remember_file`] was told.
+    pub(crate) fn remembered(&self, identity: &str) -> Option<Sha256> {
+        fs::read_to_string(self.identity_path(identity)).ok()?.trim().parse().ok()
+    }
+
+    /// Remembers the hash of a file outside the cache.
+    pub(crate) fn remember_file(&self, identity: &str, sha256: Sha256) -> std::io::Result<()> {
+        write_atomically(&self.identity_path(identity), format!("{sha256}\n").as_bytes())
+    }
+
+    fn identity_path(&self, identity: &str) -> PathBuf {
+        self.dir.join("known").join(format!("file-{}", Sha256::of(identity.as_bytes())))
     }
 
     fn known_path(&self, other: &Digest) -> PathBuf {
@@ -234,7 +260,7 @@ fn checked(path: PathBuf, now: Stamp, kept: Side) -> Result<Option<Entry>> {
         // Only saves the next hashing; a cache that can't be written is good enough to read.
         let _ = write_side(&path, &Side { stamp: now, ..kept });
     }
-    Ok(Some(Entry { path, sha256: kept.sha256, size }))
+    Ok(Some(Entry { path, sha256: kept.sha256, size, source_size: kept.source_size }))
 }
 
 fn discard(path: &Path) -> Result<()> {
@@ -272,7 +298,13 @@ fn open_lock(path: &Path) -> std::io::Result<File> {
     File::options().create(true).truncate(false).write(true).open(path)
 }
 
-fn keep(lock: &KeyLock, path: PathBuf, sha256: Sha256, made_by: &str) -> Result<Entry> {
+fn keep(
+    lock: &KeyLock,
+    path: PathBuf,
+    sha256: Sha256,
+    source_size: Option<u64>,
+    made_by: &str,
+) -> Result<Entry> {
     let partial = &lock.partial;
     let file = File::options().write(true).open(partial).map_err(failed("read", partial))?;
     // A crash must not leave an entry of the right size with holes where content should be.
@@ -282,9 +314,11 @@ fn keep(lock: &KeyLock, path: PathBuf, sha256: Sha256, made_by: &str) -> Result<
     // Until the new side file is there, one of an earlier entry would speak of a wrong file.
     remove_if_there(&side_path(&path)).map_err(failed("remove", &path))?;
     fs::rename(partial, &path).map_err(failed("create", &path))?;
-    write_side(&path, &Side { sha256, stamp, made_by: made_by.into() }).map_err(failed("write", &path))?;
+    let source_size = source_size.unwrap_or(stamp.size);
+    let side = Side { sha256, stamp, source_size, made_by: made_by.into() };
+    write_side(&path, &side).map_err(failed("write", &path))?;
     let _ = fs::remove_file(side_path(partial));
-    Ok(Entry { path, sha256, size: stamp.size })
+    Ok(Entry { path, sha256, size: stamp.size, source_size })
 }
 
 /// Size and time of change; `None` if it isn't there.
@@ -401,7 +435,7 @@ mod tests {
         let source = Sha256::of(b"compressed");
         let lock = cache.lock(Key::Raw(source), "base", &Silent).unwrap();
         fs::write(&lock.partial, b"raw").unwrap();
-        let entry = cache.keep_raw(&lock, source, Sha256::of(b"raw"), "xz").unwrap();
+        let entry = cache.keep_raw(&lock, (source, 10), Sha256::of(b"raw"), "xz").unwrap();
         assert_eq!(cache.raw(source).unwrap(), Some(entry.clone()));
         fs::remove_file(side_path(&entry.path)).unwrap();
         assert_eq!(cache.raw(source).unwrap(), None);

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::digest::Digest;
+use crate::digest::Digest;
 use crate::error::{Exit, Explain};
 
 /// What can be wrong with a file of checksums, or with what it speaks of.
@@ -113,6 +113,15 @@ pub fn find(text: &str, names: &[&str], from: &str) -> Result<(usize, Digest), C
     }
     let name = names.first().copied().unwrap_or_default().into();
     Err(ChecksumError::NotListed { from: from.into(), name, listed: listed.join(", ") })
+}
+
+/// The sum in a list of one, whatever file it names: a list that lies beside a file and has its name is
+/// about that file, even if the file was renamed after it was made.
+pub fn only(text: &str) -> Option<Digest> {
+    let text = strip_clear_signature(text);
+    let mut entries = text.lines().filter_map(parse_line);
+    let first = entries.next()?;
+    entries.next().is_none().then_some(first.digest)
 }
 
 /// One line: a hash and the file it is of, if it says.
@@ -257,6 +266,8 @@ mod tests {
         assert_eq!(refused(&twice, "disk.raw"), "`SUMS` gives two different sums for `disk.raw`");
         assert_eq!(find(&text, &["none", "k3s-arm64"], "SUMS").unwrap().0, 1);
         assert_eq!(found(&format!("{A}{A}  x\n{B}  x\n"), "x"), B, "SHA-256 is preferred");
+        assert_eq!(only(&format!("{A}  x")), Some(A.parse().unwrap()));
+        assert_eq!(only(&format!("{A}  x\n{A}  y")), None);
     }
 
     #[test]

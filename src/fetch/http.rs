@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use exchange::{Body, Request};
 use transfer::Transfer;
 
-use super::digest::Sha256;
+use crate::digest::Sha256;
 use crate::error::{Error, Exit, Explain, Result};
 use crate::interrupt;
 use crate::progress::Progress;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::write_atomically;
 use super::checksum;
-use super::digest::Sha256;
 use super::http::{shown, without_credentials};
+use crate::digest::Sha256;
 use crate::error::{Exit, Explain, FileError, Result};
 
 const HEADER: &str = "\

@@ -3,7 +3,6 @@
 pub mod assets;
 pub mod cache;
 pub mod checksum;
-pub mod digest;
 pub mod http;
 pub mod lock;
 pub mod openpgp;

@@ -94,7 +94,7 @@ impl Job<'_> {
         let sum = digest::sha256_file(raw.file(), &*task)?;
         task.finish();
         let image =
-            FileRecord { file: name.clone(), size: self.base.prepared.raw_size, sha256: digest::hex(&sum) };
+            FileRecord { file: name.clone(), size: self.base.prepared.raw_size, sha256: sum.to_string() };
         let (image_file, compressed) = if self.format == Format::Raw {
             (raw, None)
         } else {
@@ -160,7 +160,7 @@ impl Job<'_> {
         let done =
             compress::compress(raw.file(), target.file(), self.format, threads, &self.block_cache, &*task)?;
         task.finish();
-        let record = FileRecord { file: file_name, size: done.size, sha256: done.sha256_hex() };
+        let record = FileRecord { file: file_name, size: done.size, sha256: done.sha256.to_string() };
         Ok((target, record))
     }
 

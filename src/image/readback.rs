@@ -3,10 +3,10 @@
 use super::Volumes;
 use super::expect::{Expectation, State};
 use crate::attributes::Attributes;
+use crate::digest::Sha256Hasher;
 use crate::disk::ext4::{self, Kind};
 use crate::disk::fat;
 use crate::error::{Exit, Explain, Result};
-use crate::fetch::digest::Sha256Hasher;
 use crate::interrupt;
 use crate::overlay::Area;
 

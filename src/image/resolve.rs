@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::expect::{Expectation, State};
 use crate::attributes::Attributes;
+use crate::digest::Sha256;
 use crate::disk::ext4::{self, Kind};
 use crate::disk::fat;
 use crate::disk::sysconf::{self, SysconfError};
 use crate::error::{Explain, FileError, Result};
-use crate::fetch::digest::Sha256;
 use crate::overlay::Area;
 use crate::plan::{Action, Content, Edit, Patch, Plan};
 

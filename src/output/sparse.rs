@@ -41,22 +41,12 @@ impl Iterator for DataRanges<'_> {
     }
 }
 
-/// A stretch of a file, from [`pieces`].
-pub(crate) struct Piece<'a> {
-    /// Where it starts, in bytes.
-    pub(crate) offset: u64,
-    /// Its content.
-    pub(crate) bytes: &'a [u8],
-    /// It lies in a hole, so its content is zero.
-    pub(crate) is_hole: bool,
-}
-
 /// Hands out `range`, in bytes, in order, in pieces of [`PIECE`] bytes and a shorter one at the end, until
 /// `take` fails. Pieces that lie in holes are not read.
 pub(crate) fn pieces<E: From<io::Error>>(
     file: &File,
     range: Range<u64>,
-    mut take: impl FnMut(Piece<'_>) -> Result<(), E>,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut buffer = vec![0; PIECE];
     let mut data = 0..0;
@@ -73,7 +63,7 @@ pub(crate) fn pieces<E: From<io::Error>>(
             read_exact_at(file, &mut buffer[..len], offset)?;
             &buffer[..len]
         };
-        take(Piece { offset, bytes, is_hole })?;
+        take(bytes)?;
         offset += len as u64;
     }
     Ok(())

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use crate::digest::Sha256;
 use crate::error::FileError;
-use crate::fetch::digest::Sha256;
 
 pub use crate::attributes::Attributes;
 pub use crate::overlay::Area;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Action, Area, Edit, Patch, Plan};
-use crate::fetch::digest::Sha256;
+use crate::digest::Sha256;
 use crate::output::human;
 
 /// One edit for `plan --json`.

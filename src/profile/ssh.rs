@@ -7,6 +7,7 @@ use ssh_key::authorized_keys::Entry;
 use ssh_key::private::{Ed25519Keypair, PrivateKey};
 
 use super::Profile;
+use crate::disk::sysconf;
 use crate::document::DocumentError;
 use crate::error::{Exit, Explain, FileError, Result};
 use crate::private_file;
@@ -98,6 +99,10 @@ fn valid(line: &str) -> Result<String, String> {
         return Err("it has more than one line".into());
     }
     line.parse::<Entry>().map_err(|e| e.to_string())?;
+    // sysconf's parser cuts there: in a comment that does no harm, in an option it would.
+    if sysconf::for_sysconf(line).parse::<Entry>().is_err() {
+        return Err("it has a `#` before its comment, which `sysconf.txt` can't carry".into());
+    }
     Ok(line.to_owned())
 }
 
@@ -166,6 +171,7 @@ mod tests {
         assert_eq!(valid(&format!("  {KEY}\n")).unwrap(), KEY);
         assert!(valid("ssh-ed25519 AAAAnonsense").is_err());
         assert!(valid("-----BEGIN OPENSSH PRIVATE KEY-----").unwrap_err().contains("private"));
+        assert!(valid(&format!("environment=\"A=#\" {KEY}")).unwrap_err().contains("before its comment"));
         assert!(!looks_literal("~/.ssh/id_ed25519.pub"));
         assert!(looks_literal(KEY));
     }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
 use super::{Problem, read_full};
-use crate::fetch::digest::{Sha256, Sha256Hasher};
+use crate::digest::{Sha256, Sha256Hasher};
 
 /// What goes from thread to thread at once; a multiple of [`BLOCK`].
 const PIECE: usize = 1 << 20;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
-use crate::fetch::digest::{Sha256, Sha256Hasher};
+use crate::digest::{Sha256, Sha256Hasher};
 use crate::interrupt;
 use crate::progress::Task;
 

@@ -85,7 +85,7 @@ fn every_container_gives_the_same_disk() {
         let (unpacked, raw) = unpacked(&packed).unwrap();
         assert!(raw == disk, "{container}");
         assert_eq!(unpacked.container, container);
-        assert_eq!((unpacked.raw_size, unpacked.raw_sha256), (disk.len() as u64, Sha256::of(&disk)));
+        assert_eq!((unpacked.size, unpacked.sha256), (disk.len() as u64, Sha256::of(&disk)));
         assert_eq!(
             (unpacked.source_size, unpacked.source_sha256),
             (packed.len() as u64, Sha256::of(&packed))
@@ -246,7 +246,7 @@ fn what_the_usual_tools_make_is_unpacked() {
         if tool(tool_name, arguments, dir.path()) {
             let dest = path("unpacked");
             let unpacked = unpack_file(&path(made), made, &dest, &Silent).unwrap();
-            assert_eq!(unpacked.raw_sha256, Sha256::of(&disk), "{made}");
+            assert_eq!(unpacked.sha256, Sha256::of(&disk), "{made}");
             assert!(std::fs::read(dest).unwrap() == disk, "{made}");
         }
     }
@@ -271,7 +271,7 @@ proptest! {
         let at = at.index(packed.len());
         packed[at] = byte;
         if let Ok((unpacked, _)) = unpacked(&packed) {
-            prop_assert_eq!(unpacked.raw_sha256, Sha256::of(&disk));
+            prop_assert_eq!(unpacked.sha256, Sha256::of(&disk));
         }
         packed.truncate(cut.index(packed.len()));
         prop_assert!(unpacked(&packed).is_err());

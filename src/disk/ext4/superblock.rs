@@ -15,6 +15,9 @@ const COMPAT_HAS_JOURNAL: u32 = 0x4;
 const INCOMPAT_RECOVER: u32 = 0x4;
 const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
 const INCOMPAT_64BIT: u32 = 0x80;
+/// All that ext3 knows.
+const EXT3_INCOMPAT: u32 = 0x2 | 0x4 | 0x10;
+const EXT3_RO_COMPAT: u32 = 0x1 | 0x2 | 0x4;
 const RO_COMPAT_ORPHAN_PRESENT: u32 = 0x10000;
 
 /// Names of the features that `dumpe2fs` prints, by word and bit.
@@ -163,9 +166,15 @@ impl Superblock {
         Ok(())
     }
 
-    /// Whether it has a journal of its own.
-    pub fn has_journal(&self) -> bool {
-        self.words[0] & COMPAT_HAS_JOURNAL != 0
+    /// `ext2`, `ext3` or `ext4`, by the features that `blkid` tells them apart by.
+    pub fn version(&self) -> &'static str {
+        let [compat, incompat, ro_compat] = self.words;
+        let newer = incompat & !EXT3_INCOMPAT != 0 || ro_compat & !EXT3_RO_COMPAT != 0;
+        match (newer, compat & COMPAT_HAS_JOURNAL != 0) {
+            (true, _) => "ext4",
+            (false, true) => "ext3",
+            (false, false) => "ext2",
+        }
     }
 }
 

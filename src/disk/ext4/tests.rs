@@ -46,7 +46,7 @@ fn fill(image: &Path) {
     writer.directory("/etc", attributes(0o755)).unwrap();
     writer.directory("/etc/deep", attributes(0o700)).unwrap();
     writer.file("/etc/deep/token", attributes(0o640), &mut &SECRET[..], SECRET.len() as u64).unwrap();
-    let large: Vec<u8> = (0..20_000_000u32).map(|i| (i / 7) as u8).collect();
+    let large: Vec<u8> = (0..20_000_000u32).map(|i| (i / 7).to_le_bytes()[0]).collect();
     writer.file("/large", attributes(0o4755), &mut &large[..], large.len() as u64).unwrap();
     writer.file("/etc/empty", attributes(0o644), &mut &b""[..], 0).unwrap();
     writer.symlink("/etc/link", "deep/token").unwrap();

@@ -6,6 +6,7 @@ use std::io;
 use serde::Serialize;
 
 use super::Probed;
+use crate::disk::ext4::Superblock;
 use crate::disk::fat::{FatError, FatInfo, Reader};
 use crate::disk::magic::Magic;
 use crate::disk::table::Partition;
@@ -31,6 +32,11 @@ pub enum Content {
         /// Its UUID.
         uuid: String,
     },
+    /// ext whose superblock makes no sense.
+    UnusableExt {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Something else that is known by its magic number.
     Other(Magic),
     /// A container of further partitions (MBR).
@@ -51,7 +57,10 @@ impl Content {
                 Err(FatError::Io(error)) => return Err(error),
                 Err(error) => Self::UnusableFat { reason: error.to_string() },
             },
-            Some(Magic::Ext) => superblock(&window)?,
+            Some(Magic::Ext) => match Superblock::read(&window) {
+                Ok(found) => Self::Ext { version: found.version(), label: found.label, uuid: found.uuid },
+                Err(error) => Self::UnusableExt { reason: error.to_string() },
+            },
             Some(magic) => Self::Other(magic),
             None => Self::Unknown,
         })
@@ -67,6 +76,7 @@ impl fmt::Display for Content {
         match self {
             Self::Fat(info) => labelled(f, &format!("FAT{}", info.bits), &info.label),
             Self::UnusableFat { reason } => write!(f, "an unusable FAT ({reason})"),
+            Self::UnusableExt { reason } => write!(f, "an unusable ext file system ({reason})"),
             Self::Ext { version, label, .. } => labelled(f, version, label),
             Self::Other(magic) => f.write_str(magic.describe()),
             Self::Extended => f.write_str("an extended partition"),
@@ -80,38 +90,4 @@ pub(super) fn list(parts: &[Probed]) -> String {
     let texts: Vec<_> =
         parts.iter().map(|part| format!("partition {}: {}", part.partition.number, part.content)).collect();
     texts.join(", ")
-}
-
-/// Offsets in the superblock, which begins 1024 bytes into the file system: the kernel's
-/// `Documentation/filesystems/ext4/super.rst`.
-const SUPERBLOCK: u64 = 1024;
-const COMPAT: usize = 0x5C;
-const INCOMPAT: usize = 0x60;
-const RO_COMPAT: usize = 0x64;
-const UUID: usize = 0x68;
-const LABEL: usize = 0x78;
-/// Features that ext3 and ext2 know; `blkid` tells the versions apart by the same sets.
-const HAS_JOURNAL: u32 = 0x4;
-const EXT3_INCOMPAT: u32 = 0x2 | 0x4 | 0x10;
-const EXT3_RO_COMPAT: u32 = 0x1 | 0x2 | 0x4;
-
-fn superblock(window: &Window) -> io::Result<Content> {
-    let mut block = [0; LABEL + 16];
-    window.read_exact_at(SUPERBLOCK, &mut block)?;
-    let field = |at: usize| u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
-    let newer = field(INCOMPAT) & !EXT3_INCOMPAT != 0 || field(RO_COMPAT) & !EXT3_RO_COMPAT != 0;
-    let version = match (newer, field(COMPAT) & HAS_JOURNAL != 0) {
-        (true, _) => "ext4",
-        (false, true) => "ext3",
-        (false, false) => "ext2",
-    };
-    let label = block[LABEL..].split(|&byte| byte == 0).next().unwrap_or_default();
-    let hex = |range: std::ops::Range<usize>| {
-        block[UUID..][range].iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
-    };
-    Ok(Content::Ext {
-        version,
-        label: String::from_utf8_lossy(label).into_owned(),
-        uuid: [hex(0..4), hex(4..6), hex(6..8), hex(8..10), hex(10..16)].join("-"),
-    })
 }

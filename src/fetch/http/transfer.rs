@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::exchange::{Body, Head, Request};
 use super::{Expected, FailureKind, Settings, Try, file_name, without_credentials};
+use crate::digest::{Sha256, Sha256Hasher};
 use crate::error::FileError;
 use crate::fetch::checksum;
-use crate::fetch::digest::{Sha256, Sha256Hasher};
 use crate::interrupt;
 use crate::progress::{Progress, Task};
 

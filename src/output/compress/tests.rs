@@ -1,0 +1,88 @@
+//! What we compress, the real tools unpack.
+
+use std::process::Command;
+
+use super::*;
+use crate::output::sparse::write_all_at;
+use crate::progress::Silent;
+
+/// Three and a half blocks: text, noise, nothing, text.
+fn image(dir: &Path) -> File {
+    let path = dir.join("image");
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(path).unwrap();
+    file.set_len((BLOCK * 7 / 2) as u64).unwrap();
+    let noise: Vec<u8> =
+        (0..BLOCK as u64).map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect();
+    write_all_at(&file, &b"some text\n".repeat(100_000), 0).unwrap();
+    write_all_at(&file, &noise, BLOCK as u64).unwrap();
+    write_all_at(&file, b"the end", (BLOCK * 3) as u64 + 5).unwrap();
+    file
+}
+
+fn packed(from: &File, dir: &Path, format: Format, jobs: usize, kept: &str) -> (Compressed, Vec<u8>) {
+    let path = dir.join(format!("packed.{}", format.extension()));
+    let to = File::create(&path).unwrap();
+    let done = compress(from, &to, format, jobs, &dir.join(kept), &Silent).unwrap();
+    let bytes = std::fs::read(path).unwrap();
+    assert_eq!((done.size, done.sha256), (bytes.len() as u64, Sha256::of(&bytes)));
+    (done, bytes)
+}
+
+#[test]
+fn the_real_tools_unpack_it_whatever_the_threads_and_known_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let from = image(dir.path());
+    let raw = std::fs::read(dir.path().join("image")).unwrap();
+    for (format, tool) in [(Format::Xz, "xz"), (Format::Gz, "gzip"), (Format::Zst, "zstd")] {
+        let (first, bytes) = packed(&from, dir.path(), format, 1, "one");
+        assert_eq!(first.fresh, 4);
+        assert!(
+            packed(&from, dir.path(), format, 3, "three").1 == bytes,
+            "{tool}: other bytes with more threads"
+        );
+        let (again, known) = packed(&from, dir.path(), format, 2, "one");
+        assert!(again.fresh == 0 && known == bytes, "{tool}: other bytes with known blocks");
+        let file = dir.path().join(format!("packed.{}", format.extension()));
+        match Command::new(tool).arg("-dc").arg(&file).output() {
+            Ok(output) => {
+                assert!(output.status.success(), "{tool}: {}", String::from_utf8_lossy(&output.stderr));
+                assert!(output.stdout == raw, "{tool}: other content");
+            }
+            Err(e) => {
+                assert!(std::env::var_os("CI").is_none(), "`{tool}` is missing, and CI must have it: {e}");
+                eprintln!("skipped: `{tool}` isn't installed");
+            }
+        }
+    }
+}
+
+#[test]
+fn xz_sees_one_stream_of_many_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    packed(&image(dir.path()), dir.path(), Format::Xz, 2, "kept");
+    let Ok(list) = Command::new("xz").args(["--robot", "-l"]).arg(dir.path().join("packed.xz")).output()
+    else {
+        return;
+    };
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(list.lines().any(|l| l.starts_with("file\t1\t4\t")), "{list}");
+}
+
+#[test]
+fn a_damaged_known_block_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let from = image(dir.path());
+    let (_, bytes) = packed(&from, dir.path(), Format::Zst, 1, "kept");
+    let mut files = vec![dir.path().join("kept")];
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(path).unwrap().map(|e| e.unwrap().path()));
+        } else {
+            let mut content = std::fs::read(&path).unwrap();
+            content[3] ^= 1;
+            std::fs::write(&path, content).unwrap();
+        }
+    }
+    let (again, after) = packed(&from, dir.path(), Format::Zst, 1, "kept");
+    assert!(again.fresh == 4 && after == bytes);
+}
