@@ -53,7 +53,7 @@ impl Sandbox {
     /// One with a cache of its own, empty.
     pub fn alone() -> Self {
         let mut sandbox = Self::new();
-        sandbox.cache = sandbox.path("cache");
+        sandbox.cache = sandbox.path("cache/magi-image");
         sandbox
     }
 
@@ -111,8 +111,7 @@ impl Sandbox {
             .args(args)
             .current_dir(self.path("work"))
             .env("HOME", self.path("home"))
-            .env_remove("XDG_CACHE_HOME")
-            .env("MAGI_IMAGE_CACHE_DIR", &self.cache)
+            .env("XDG_CACHE_HOME", self.cache.parent().expect("a folder of caches"))
             .env("LC_ALL", "C")
             .timeout(std::time::Duration::from_secs(120));
         command
@@ -222,7 +221,7 @@ pub fn copy_folder(from: &Path, to: &Path) {
 /// The cache of this test program, empty at its start.
 fn shared_cache() -> PathBuf {
     static CACHE: OnceLock<PathBuf> = OnceLock::new();
-    CACHE.get_or_init(|| emptied("cache")).clone()
+    CACHE.get_or_init(|| emptied("cache").join("magi-image")).clone()
 }
 
 /// A folder in the target directory that is this test program's own.

@@ -1,0 +1,500 @@
+//! What is wrong with an overlay, or between two of them, or between one and the base.
+
+mod common;
+
+use std::os::unix::fs::symlink;
+
+use common::{Profile, Sandbox};
+
+const PLAIN: &str = "summary = \"a test\"\n";
+
+/// A sandbox with the overlay `mine`: its `overlay.toml` and other files.
+fn overlay(toml: &str, files: &[(&str, &str)]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    add(&sandbox, "mine", toml, files);
+    Profile::small(&["mine"]).write(&sandbox);
+    sandbox
+}
+
+fn add(sandbox: &Sandbox, name: &str, toml: &str, files: &[(&str, &str)]) {
+    sandbox.write(&format!("work/overlays/{name}/overlay.toml"), toml);
+    for (path, content) in files {
+        sandbox.write(&format!("work/overlays/{name}/{path}"), content);
+    }
+}
+
+/// What `build` says, with exit code `code`; nothing may be left in `out/`.
+#[track_caller]
+fn refused_with(code: i32, sandbox: &Sandbox) -> String {
+    let message = sandbox.run(&["build", "--all", "-p", "magi.toml"]).failed(code);
+    assert_eq!(sandbox.out(), [] as [&str; 0]);
+    message
+}
+
+#[track_caller]
+fn refused(toml: &str, files: &[(&str, &str)]) -> String {
+    refused_with(2, &overlay(toml, files))
+}
+
+/// One more line block behind the summary.
+fn more(lines: &str) -> String {
+    format!("{PLAIN}\n{lines}\n")
+}
+
+#[test]
+fn an_overlay_of_the_users_own_works() {
+    let sandbox =
+        overlay(PLAIN, &[("files/etc/motd.j2", "This is {{ node.name }}.\n"), ("README.md", "{{ not used")]);
+    sandbox.run(&["build", "--all", "-p", "magi.toml"]).ok();
+    let plan = sandbox.run(&["plan", "--all", "-p", "magi.toml", "--json"]).ok().json();
+    let edits: Vec<_> =
+        plan[0]["edits"].as_array().expect("edits").iter().map(|edit| edit["path"].clone()).collect();
+    assert_eq!(edits, ["/sysconf.txt", "/etc/motd"]);
+}
+
+#[test]
+fn paths_that_lead_elsewhere() {
+    let dir = |path: &str| refused(&more(&format!("[[dir]]\npath = {path:?}")), &[]);
+    insta::assert_snapshot!(dir("/srv/../etc"), @"
+    error: overlay `mine`: the path `/srv/../etc` leads elsewhere with `.` or `..`
+    hint: write a plain absolute path, as `/etc/hosts`
+    ");
+    insta::assert_snapshot!(dir("srv"), @"
+    error: overlay `mine`: the path `srv` isn't an absolute path
+    hint: write a plain absolute path, as `/etc/hosts`
+    ");
+    insta::assert_snapshot!(dir("/"), @"
+    error: overlay `mine`: the path `/` is the root of the file system
+    hint: write a plain absolute path, as `/etc/hosts`
+    ");
+    insta::assert_snapshot!(dir("/srv//x"), @"
+    error: overlay `mine`: the path `/srv//x` has an empty part
+    hint: write a plain absolute path, as `/etc/hosts`
+    ");
+    insta::assert_snapshot!(dir("/srv/./x"), @"
+    error: overlay `mine`: the path `/srv/./x` leads elsewhere with `.` or `..`
+    hint: write a plain absolute path, as `/etc/hosts`
+    ");
+    let link = |path: &str, target: &str| {
+        refused(&more(&format!("[[link]]\npath = {path:?}\ntarget = {target:?}")), &[])
+    };
+    insta::assert_snapshot!(link("/etc/../../x", "y"), @"
+    error: overlay `mine`: the path `/etc/../../x` leads elsewhere with `.` or `..`
+    hint: write a plain absolute path, as `/etc/hosts`
+    ");
+    insta::assert_snapshot!(link("/etc/x", ""), @"
+    error: `overlays/mine/overlay.toml` line 5: the link's target is no path
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    let patch = "[[patch]]\npath = \"boot:/../x\"\nmatch = \"a\"\nreplace = \"b\"";
+    insta::assert_snapshot!(refused(&more(patch), &[]), @"
+    error: overlay `mine`: the path `/../x` leads elsewhere with `.` or `..`
+    hint: write a plain absolute path, as `/etc/hosts`
+    ");
+    // Also when it comes out of a template.
+    let rendered = "[[dir]]\npath = \"/srv/{{ settings.where }}\"\n[settings.where]\ntype = \"string\"\nhelp = \"x\"\ndefault = \"../../root\"";
+    insta::assert_snapshot!(refused(&more(rendered), &[]), @"
+    error: overlay `mine`: the path `/srv/../../root` leads elsewhere with `.` or `..`
+    hint: write a plain absolute path, as `/etc/hosts`
+    ");
+    let include = "[[include]]\nsetting = \"apps\"\ninto = \"/srv/../etc\"\n[settings.apps]\ntype = \"paths\"\nhelp = \"x\"\ndefault = []";
+    let sandbox = overlay(&more(include), &[]);
+    sandbox.write("work/app.yaml", "");
+    Profile::small(&["mine"]).settings("mine", "apps = [\"app.yaml\"]").write(&sandbox);
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"
+    error: overlay `mine`: the path `/srv/../etc/app.yaml` leads elsewhere with `.` or `..`
+    hint: write a plain absolute path, as `/etc/hosts`
+    ");
+}
+
+#[test]
+fn symlinks_and_leftovers_in_the_folder() {
+    let sandbox = overlay(PLAIN, &[("files/etc/motd", "hello\n")]);
+    symlink("/etc/shadow", sandbox.work("overlays/mine/files/etc/shadow")).expect("a link");
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"
+    error: `overlays/mine/files/etc/shadow` is a symlink
+    hint: declare it in `overlay.toml` as `[[link]]`
+    ");
+    let sandbox = overlay(PLAIN, &[("files/etc/motd", "hello\n")]);
+    symlink("/etc", sandbox.work("overlays/mine/files/opt")).expect("a link");
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"
+    error: `overlays/mine/files/opt` is a symlink
+    hint: declare it in `overlay.toml` as `[[link]]`
+    ");
+    insta::assert_snapshot!(refused(PLAIN, &[("files/etc/motd~", "hello\n")]), @"
+    error: `overlays/mine/files/etc/motd~` looks like an editor's leftover
+    hint: remove it
+    ");
+    insta::assert_snapshot!(refused(PLAIN, &[("etc/motd", "hello\n")]), @"
+    error: `overlays/mine/etc/motd` is none of `files/`, `boot/`, `firstboot/`
+    hint: move it into one of them, or outside the overlay
+    ");
+    insta::assert_snapshot!(refused(PLAIN, &[("firstboot/setup", "#!/bin/sh\n")]), @"
+    error: `overlays/mine/firstboot/setup` isn't named like a first-boot step
+    hint: two digits, `-` and a name, as in `30-database`
+    ");
+    insta::assert_snapshot!(refused(PLAIN, &[("files/etc/a\nb", "")]), @"
+    error: `overlays/mine/files/etc/a
+    b` has a name that isn't plain UTF-8 without control characters
+    hint: rename it
+    ");
+}
+
+#[test]
+fn a_folder_of_the_overlays_that_is_a_symlink() {
+    let sandbox = overlay(PLAIN, &[]);
+    sandbox.write("elsewhere/etc/motd", "hello\n");
+    symlink(sandbox.path("elsewhere"), sandbox.work("overlays/mine/files")).expect("a link");
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"
+    error: `overlays/mine/files` is a symlink
+    hint: declare it in `overlay.toml` as `[[link]]`
+    ");
+}
+
+#[test]
+fn special_files_in_the_folder() {
+    if !common::tools::have(&["mkfifo"]) {
+        return;
+    }
+    let sandbox = overlay(PLAIN, &[("files/etc/motd", "hello\n")]);
+    let fifo = sandbox.work("overlays/mine/files/etc/fifo");
+    common::tools::run("mkfifo", &[common::tools::arg(&fifo)]);
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"
+    error: `overlays/mine/files/etc/fifo` is neither a file nor a folder
+    hint: remove it
+    ");
+}
+
+#[test]
+fn a_symlink_of_the_base_in_the_way() {
+    insta::assert_snapshot!(refused_with(1, &overlay(PLAIN, &[("files/lib/modules/x", "")])), @"
+    error: building the image of `caspar`
+      caused by: overlay `mine` writes `/lib/modules/x`, but `/lib` is a symlink to `usr/lib` in the base
+    hint: write to `/usr/lib/modules/x` instead
+    ");
+    insta::assert_snapshot!(refused_with(1, &overlay(PLAIN, &[("files/bin/tool", "#!/bin/sh\n")])), @"
+    error: building the image of `caspar`
+      caused by: overlay `mine` writes `/bin/tool`, but `/bin` is a symlink to `usr/bin` in the base
+    hint: write to `/usr/bin/tool` instead
+    ");
+    insta::assert_snapshot!(refused_with(1, &overlay(PLAIN, &[("files/var/run/x", "")])), @"
+    error: building the image of `caspar`
+      caused by: overlay `mine` writes `/var/run/x`, but `/var/run` is a symlink to `/run` in the base
+    hint: write to `/run/x` instead
+    ");
+    insta::assert_snapshot!(refused_with(1, &overlay(PLAIN, &[("files/lib/systemd/system/x.service", "")])), @"
+    error: building the image of `caspar`
+      caused by: overlay `mine` writes `/lib/systemd/system/x.service`, but `/lib` is a symlink to `usr/lib` in the base
+    hint: write to `/usr/lib/systemd/system/x.service` instead
+    ");
+}
+
+#[test]
+fn something_else_of_the_base_in_the_way() {
+    insta::assert_snapshot!(refused_with(1, &overlay(PLAIN, &[("files/etc/hostname/x", "")])), @"
+    error: building the image of `caspar`
+      caused by: overlay `mine` wants a file at `/etc/hostname/x`, but `/etc/hostname` is a file in the base
+    ");
+    insta::assert_snapshot!(refused_with(1, &overlay(PLAIN, &[("files/etc/apt", "")])), @"
+    error: building the image of `caspar`
+      caused by: overlay `mine` wants a file at `/etc/apt`, but `/etc/apt` is a folder in the base
+    ");
+    insta::assert_snapshot!(refused_with(1, &overlay(PLAIN, &[("files/etc/localtime", "")])), @"
+    error: building the image of `caspar`
+      caused by: overlay `mine` wants a file at `/etc/localtime`, but `/etc/localtime` is a symlink in the base
+    ");
+    let dir = more("[[dir]]\npath = \"/etc/hostname\"");
+    insta::assert_snapshot!(refused_with(1, &overlay(&dir, &[])), @"
+    error: building the image of `caspar`
+      caused by: overlay `mine` wants a folder at `/etc/hostname`, but `/etc/hostname` is a file in the base
+    ");
+    let link = more("[[link]]\npath = \"/etc/apt\"\ntarget = \"x\"");
+    insta::assert_snapshot!(refused_with(1, &overlay(&link, &[])), @"
+    error: building the image of `caspar`
+      caused by: overlay `mine` wants a symlink at `/etc/apt`, but `/etc/apt` is a folder in the base
+    ");
+}
+
+#[test]
+fn templates_that_do_not_work_with_file_and_line() {
+    let template = |text: &str| refused(PLAIN, &[("files/etc/x.conf.j2", text)]);
+    insta::assert_snapshot!(template("one\n{{ node.nmae }}\n"), @"
+    error: `overlays/mine/files/etc/x.conf.j2` line 2: undefined value
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(template("one\ntwo\n{% if node.name %}\n"), @"
+    error: `overlays/mine/files/etc/x.conf.j2` line 3: syntax error: unexpected end of input, expected end of block
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(template("{{ nothing }}\n"), @"
+    error: `overlays/mine/files/etc/x.conf.j2` line 1: undefined value
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(template("{{ node.name | upcase }}\n"), @"
+    error: `overlays/mine/files/etc/x.conf.j2` line 1: unknown filter: filter upcase is unknown
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(template("{{ settings.port }}\n"), @"
+    error: `overlays/mine/files/etc/x.conf.j2` line 1: undefined value
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(template("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}"), @"
+    error: `overlays/mine/files/etc/x.conf.j2` line 1: the template never ends
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(template("{{ 'x' | network }}\n"), @"
+    error: `overlays/mine/files/etc/x.conf.j2` line 1: invalid operation: `x` lacks the network's prefix, as in `10.0.0.12/24`
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(template("{% include '/etc/passwd' %}\n"), @"
+    error: `overlays/mine/files/etc/x.conf.j2` line 1: template not found: tried to include non-existing template '/etc/passwd'
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    let sandbox = overlay(PLAIN, &[]);
+    sandbox.write("work/overlays/mine/files/etc/x.j2", [0xff, 0xfe]);
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"
+    error: `overlays/mine/files/etc/x.j2` ends in `.j2` but isn't UTF-8
+    hint: rename it, or save it as UTF-8
+    ");
+}
+
+#[test]
+fn expressions_and_conditions_that_do_not_work() {
+    insta::assert_snapshot!(refused(&more("[[dir]]\npath = \"/srv/x\"\nwhen = \"nodes |\""), &[]), @"
+    error: `overlays/mine/overlay.toml` line 5: syntax error: unexpected end of input, expected identifier
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(refused(&more("[[dir]]\npath = \"/srv/{{ nope }}\""), &[]), @"
+    error: `overlays/mine/overlay.toml` line 4: undefined value
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    let check = "[[check]]\nthat = \"nodes | length > 2\"\nmessage = \"{{ nodes | length }} node is too few\"\nhint = \"add some\"";
+    insta::assert_snapshot!(refused(&more(check), &[]), @"
+    error: overlay `mine`: 1 node is too few
+    hint: add some
+    ");
+}
+
+#[test]
+#[ignore = "these are taken for false and for nothing today"]
+fn a_condition_or_a_list_that_is_undefined() {
+    insta::assert_snapshot!(refused(&more("[[dir]]\npath = \"/srv/x\"\nwhen = \"settings.nope\""), &[]), @"");
+    insta::assert_snapshot!(refused(&more("[[packages]]\nfrom = \"settings.nope\""), &[]), @"");
+}
+
+#[test]
+fn overlay_toml_with_slips() {
+    insta::assert_snapshot!(refused("", &[]), @"error: `overlays/mine/overlay.toml` line 1: the file lacks `summary`");
+    insta::assert_snapshot!(refused("summary = 3\n", &[]), @"error: `overlays/mine/overlay.toml` line 1: `summary` must be a string, not of type integer");
+    insta::assert_snapshot!(refused("summary = \"x\"\nneed = [\"common\"]\n", &[]), @"
+    error: `overlays/mine/overlay.toml` line 2: unknown key `need` in the file
+    hint: did you mean `needs`?
+    ");
+    insta::assert_snapshot!(refused("summary = \"x\n", &[]), @r#"error: `overlays/mine/overlay.toml` line 1: invalid basic string, expected `"`"#);
+    insta::assert_snapshot!(refused(&more("[[file]]\npath = \"/etc/motd\"\nmode = \"644\"\nowner = \"root:root\""), &[]), @r#"
+    error: `overlays/mine/overlay.toml` line 6: `root:root` isn't an owner as `"0:0"`
+    hint: user and group are numbers: names aren't known before the image runs
+    "#);
+    insta::assert_snapshot!(refused(&more("[[file]]\npath = \"/etc/motd\"\nmode = \"rw-r--r--\""), &[]), @r#"error: `overlays/mine/overlay.toml` line 5: `rw-r--r--` isn't a file mode as `"0644"`"#);
+    insta::assert_snapshot!(refused(&more("[[file]]\npath = \"/etc/motd\""), &[]), @"
+    error: overlay `mine`: `[[file]]` is about `/etc/motd`, which the overlay doesn't have
+    hint: its `path` is the path in the image, without `.j2`
+    ");
+    insta::assert_snapshot!(refused(&more("[[files]]\npath = \"/etc/motd\""), &[]), @"
+    error: `overlays/mine/overlay.toml` line 3: unknown key `files` in the file
+    hint: did you mean `file`?
+    ");
+    insta::assert_snapshot!(refused(&more("[settings.port]\ntype = \"number\"\nhelp = \"x\""), &[]), @"error: `overlays/mine/overlay.toml` line 4: `type` must be one of `string`, `integer`, `boolean`, `list`, `path`, `paths`");
+    insta::assert_snapshot!(refused(&more("[settings.port]\ntype = \"integer\"\nhelp = \"a port\""), &[]), @"
+    error: `magi.toml` line 1: `overlays.mine.port` is missing
+    hint: a port
+    ");
+    insta::assert_snapshot!(refused(&more("[settings.port]\ntype = \"integer\"\nhelp = \"a port\"\ndefault = \"x\""), &[]), @"error: `overlays/mine/overlay.toml` line 6: `default` isn't of type `integer`");
+    insta::assert_snapshot!(refused(&more("[[patch]]\npath = \"/etc/hosts\"\nmatch = \"(\"\nreplace = \"\""), &[]), @"
+    error: `overlays/mine/overlay.toml` line 5: `match` isn't a regular expression: regex parse error:
+        (
+        ^
+    error: unclosed group
+    ");
+    insta::assert_snapshot!(refused(&more("[[secret]]\nname = \"a\"\nkind = \"hex\"\nlength = 4"), &[]), @"error: `overlays/mine/overlay.toml` line 6: `length` must lie between 8 and 256");
+}
+
+#[test]
+fn two_that_write_the_same_path() {
+    let sandbox = overlay(PLAIN, &[("files/etc/motd", "one\n")]);
+    add(&sandbox, "other", PLAIN, &[("files/etc/motd", "two\n")]);
+    Profile::small(&["mine", "other"]).write(&sandbox);
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"
+    error: overlays `mine` and `other` both write `/etc/motd`
+    hint: leave it to one of them, or remove one from `overlays.use`
+    ");
+    // A FAT doesn't tell these two apart.
+    let sandbox = overlay(PLAIN, &[("boot/Card.txt", "one\n")]);
+    add(&sandbox, "other", PLAIN, &[("boot/card.TXT", "two\n")]);
+    Profile::small(&["mine", "other"]).write(&sandbox);
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"
+    error: overlays `mine` and `other` both write `/card.TXT`
+    hint: leave it to one of them, or remove one from `overlays.use`
+    ");
+    // One inside a file of the other.
+    let sandbox = overlay(PLAIN, &[("files/srv/x", "one\n")]);
+    add(&sandbox, "other", PLAIN, &[("files/srv/x/y", "two\n")]);
+    Profile::small(&["mine", "other"]).write(&sandbox);
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"
+    error: overlay `other` writes `/srv/x/y`, but `/srv/x` is no folder in overlay `mine`
+    hint: leave it to one of them, or remove one from `overlays.use`
+    ");
+    // With and without `.j2`.
+    let both = [("files/etc/motd", "one\n"), ("files/etc/motd.j2", "two\n")];
+    insta::assert_snapshot!(refused(PLAIN, &both), @"
+    error: overlays `mine` and `mine` both write `/etc/motd`
+    hint: leave it to one of them, or remove one from `overlays.use`
+    ");
+    // What the tool itself writes.
+    insta::assert_snapshot!(refused(PLAIN, &[("boot/sysconf.txt", "hostname=x\n")]), @"
+    error: overlays `sysconf` and `mine` both write `/sysconf.txt`
+    hint: leave it to one of them, or remove one from `overlays.use`
+    ");
+    let sandbox = overlay(PLAIN, &[("files/etc/hostname", "x\n")]);
+    Profile::small(&["common", "mine"]).write(&sandbox);
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"
+    error: overlays `common` and `mine` both write `/etc/hostname`
+    hint: leave it to one of them, or remove one from `overlays.use`
+    ");
+}
+
+#[test]
+fn overlays_that_need_what_is_not_there_or_each_other() {
+    insta::assert_snapshot!(refused("summary = \"x\"\nneeds = [\"comon\"]\n", &[]), @"
+    error: `overlays/mine/overlay.toml` line 2: there is no overlay `comon`
+    hint: did you mean `common`?
+    ");
+    insta::assert_snapshot!(refused("summary = \"x\"\nneeds = [\"mine\"]\n", &[]), @"error: `overlays/mine/overlay.toml` line 2: overlays need each other in a circle: mine → mine");
+    let sandbox = overlay("summary = \"x\"\nneeds = [\"other\"]\n", &[]);
+    add(&sandbox, "other", "summary = \"x\"\nneeds = [\"mine\"]\n", &[]);
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"error: `overlays/other/overlay.toml` line 2: overlays need each other in a circle: mine → other → mine");
+}
+
+const SECRET: &str = "[[secret]]\nname = \"key\"\nkind = \"hex\"\nlength = 32";
+
+#[test]
+fn secrets_where_others_could_read_them() {
+    let boot = [("boot/key.txt.j2", "{{ secrets.key }}\n")];
+    insta::assert_snapshot!(refused(&more(SECRET), &boot), @"
+    error: overlay `mine`: `boot/key.txt` would put a secret on the FAT, which everybody can read
+    hint: put it under `files/`
+    ");
+    let open = more(&format!("{SECRET}\n[[file]]\npath = \"/etc/key\"\nmode = \"0644\""));
+    insta::assert_snapshot!(refused(&open, &[("files/etc/key.j2", "{{ secrets.key }}\n")]), @"
+    error: overlay `mine`: `/etc/key` holds a secret but would be readable by all (mode 0644)
+    hint: give it a `[[file]]` with mode `0600` or `0640`
+    ");
+    insta::assert_snapshot!(refused(&more(&format!("{SECRET}\n[[dir]]\npath = \"/srv/{{{{ secrets.key }}}}\"")), &[]), @"
+    error: `overlays/mine/overlay.toml` line 8: a secret can only be used in a file under `files/`
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(refused(&more(&format!("{SECRET}\n[[dir]]\npath = \"/srv/x\"\nwhen = \"secrets.key == 'a'\"")), &[]), @"
+    error: `overlays/mine/overlay.toml` line 9: a secret can't decide what an image holds
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(refused(PLAIN, &[("files/etc/key.j2", "{{ secrets.key }}\n")]), @"
+    error: `overlays/mine/files/etc/key.j2` line 1: undefined value
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    let patch = format!(
+        "{SECRET}\n[[patch]]\npath = \"/etc/hosts\"\nmatch = \"localhost\"\nreplace = \"{{{{ secrets.key }}}}\""
+    );
+    insta::assert_snapshot!(refused(&more(&patch), &[]), @"
+    error: `overlays/mine/overlay.toml` line 10: a secret can only be used in a file under `files/`
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    // Another overlay's secrets are its own.
+    let other = [("files/etc/key.j2", "{{ overlays.k3s.secrets.token }}\n")];
+    let sandbox = overlay(PLAIN, &other);
+    Profile::small(&["k3s", "mine"]).write(&sandbox);
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"
+    error: `overlays/mine/files/etc/key.j2` line 1: undefined value
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+}
+
+#[test]
+fn patches_that_find_nothing() {
+    let patch = |path: &str| {
+        more(&format!("[[patch]]\npath = {path:?}\nmatch = \"^nothing like that$\"\nreplace = \"\""))
+    };
+    insta::assert_snapshot!(refused_with(1, &overlay(&patch("/etc/hosts"), &[])), @"
+    error: building the image of `caspar`
+      caused by: overlay `mine`: nothing in `/etc/hosts` matches `^nothing like that$`
+    hint: set `required = false` if it may be absent
+    ");
+    insta::assert_snapshot!(refused_with(1, &overlay(&patch("/etc/nothing"), &[])), @"
+    error: building the image of `caspar`
+      caused by: overlay `mine` changes `/etc/nothing`, which the base doesn't have
+    ");
+    insta::assert_snapshot!(refused_with(1, &overlay(&patch("boot:/nothing.txt"), &[])), @"
+    error: building the image of `caspar`
+      caused by: overlay `mine` changes `/nothing.txt`, which the base doesn't have
+    ");
+    insta::assert_snapshot!(refused_with(1, &overlay(&patch("/etc/localtime"), &[])), @"
+    error: building the image of `caspar`
+      caused by: overlay `mine` changes `/etc/localtime`, which the base doesn't have
+    ");
+    insta::assert_snapshot!(refused_with(1, &overlay(&patch("/etc"), &[])), @"
+    error: building the image of `caspar`
+      caused by: overlay `mine` changes `/etc`, which the base doesn't have
+    ");
+}
+
+#[test]
+fn names_that_a_fat_cannot_hold() {
+    insta::assert_snapshot!(refused(PLAIN, &[("boot/what?.txt", "x")]), @"
+    error: building the image of `caspar`
+      caused by: writing `/what?.txt` to the FAT
+      caused by: `what?.txt` can't be the name of a file on the FAT: it has a character that isn't allowed there
+    hint: rename the file
+    ");
+    insta::assert_snapshot!(refused(PLAIN, &[("boot/ends with dot.", "x")]), @"
+    error: building the image of `caspar`
+      caused by: writing `/ends with dot.` to the FAT
+      caused by: `ends with dot.` can't be the name of a file on the FAT: it begins with a blank or ends with a blank or a dot
+    hint: rename the file
+    ");
+    insta::assert_snapshot!(refused(PLAIN, &[("boot/aux:x", "x")]), @"
+    error: building the image of `caspar`
+      caused by: writing `/aux:x` to the FAT
+      caused by: `aux:x` can't be the name of a file on the FAT: it has a character that isn't allowed there
+    hint: rename the file
+    ");
+}
+
+#[test]
+fn a_fetch_that_nothing_could_verify() {
+    let fetch = "[[fetch]]\npath = \"/srv/x\"\nurl = \"http://127.0.0.1:9/x\"";
+    let sandbox = overlay(&more(fetch), &[]);
+    // On the sample nothing is fetched.
+    sandbox.run(&["build", "--all", "-p", "magi.toml", "-q"]).ok();
+    let fetch = "[[fetch]]\npath = \"/srv/x\"\nurl = \"http://127.0.0.1:9/x\"\nlocal = \"settings.file\"\nsha256 = \"settings.sum\"\n\
+                 [settings.file]\ntype = \"path\"\nhelp = \"x\"\n[settings.sum]\ntype = \"string\"\nhelp = \"x\"";
+    let sandbox = overlay(&more(fetch), &[]);
+    sandbox.write("work/file", "content\n");
+    let set =
+        |sum: &str| Profile::small(&["mine"]).settings("mine", &format!("file = \"file\"\nsum = {sum:?}"));
+    set(&"0".repeat(64)).write(&sandbox);
+    insta::assert_snapshot!(refused_with(3, &sandbox), @"
+    error: `file` has SHA-256 434728a410a78f56fc1b5899c3593436e61ab0c731e9072d95e96db290205e53, but 0000000000000000000000000000000000000000000000000000000000000000 was expected by the overlay's `sha256`
+    hint: the file is damaged, was replaced, or the expected hash is that of another version
+    ");
+    set("nonsense").write(&sandbox);
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"error: an overlay's hash is wrong: `nonsense` is no SHA-256 (64 hexadecimal digits) or SHA-512 (128)");
+}
+
+#[test]
+fn files_of_the_users_that_an_overlay_does_not_take() {
+    let include = "[[include]]\nsetting = \"apps\"\ninto = \"/srv/apps\"\nextensions = [\"yaml\", \"yml\"]\n\
+                   [settings.apps]\ntype = \"paths\"\nhelp = \"x\"\ndefault = []";
+    let sandbox = overlay(&more(include), &[]);
+    sandbox.write("work/app.txt", "");
+    Profile::small(&["mine"]).settings("mine", "apps = \"app.txt\"").write(&sandbox);
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"error: `app.txt` ends in none of `yaml`, `yml`");
+}
