@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 /// What the process exits with; part of the command line's contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,21 +110,34 @@ pub struct FileError {
     /// What was tried: `read`, `write`, `create`.
     pub verb: &'static str,
     /// On which file.
-    pub path: std::path::PathBuf,
+    pub path: PathBuf,
     /// What the system said.
     #[source]
     pub source: std::io::Error,
+    exit: Exit,
 }
 
 impl FileError {
     /// A closure for `map_err`.
-    pub fn new(verb: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn new(verb: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        Self::with(verb, path, Exit::Failed)
+    }
+
+    /// The same for a file that the user named, on the command line or in a profile.
+    pub fn named(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        Self::with("read", path, Exit::Usage)
+    }
+
+    fn with(verb: &'static str, path: &Path, exit: Exit) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_path_buf();
-        move |source| Self { verb, path, source }
+        move |source| Self { verb, path, source, exit }
     }
 }
 
 impl Explain for FileError {
+    fn exit(&self) -> Exit {
+        self.exit
+    }
     fn hint(&self) -> Option<String> {
         use std::io::ErrorKind as K;
         match self.source.kind() {

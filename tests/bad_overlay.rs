@@ -276,10 +276,15 @@ fn expressions_and_conditions_that_do_not_work() {
 }
 
 #[test]
-#[ignore = "these are taken for false and for nothing today"]
 fn a_condition_or_a_list_that_is_undefined() {
-    insta::assert_snapshot!(refused(&more("[[dir]]\npath = \"/srv/x\"\nwhen = \"settings.nope\""), &[]), @"");
-    insta::assert_snapshot!(refused(&more("[[packages]]\nfrom = \"settings.nope\""), &[]), @"");
+    insta::assert_snapshot!(refused(&more("[[dir]]\npath = \"/srv/x\"\nwhen = \"settings.nope\""), &[]), @"
+    error: `overlays/mine/overlay.toml` line 5: `settings.nope` is undefined
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(refused(&more("[[packages]]\nfrom = \"settings.nope\""), &[]), @"
+    error: `overlays/mine/overlay.toml` line 4: `settings.nope` is undefined
+    hint: `docs/overlays.md` lists what templates can use
+    ");
 }
 
 #[test]

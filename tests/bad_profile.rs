@@ -183,12 +183,14 @@ fn keys_that_let_nobody_in() {
 }
 
 #[test]
-#[ignore = "it is taken for a path and shown today"]
 fn a_private_key_is_refused_and_not_shown() {
     let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n-----END OPENSSH PRIVATE KEY-----\n";
     let message = refused(&Profile::default().keys(&format!("{key:?}")));
     assert!(!message.contains("b3Blbn"), "{message}");
-    insta::assert_snapshot!(message, @"");
+    insta::assert_snapshot!(message, @"
+    error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: this is a private key; use its `.pub`
+    hint: a key is one line: `ssh-ed25519 AAAA… comment`
+    ");
 }
 
 #[test]
@@ -288,12 +290,24 @@ fn settings_that_do_not_fit_each_other() {
 }
 
 #[test]
-#[ignore = "these end with 1 today"]
 fn files_that_are_not_there() {
     let sandbox = Sandbox::alone();
-    insta::assert_snapshot!(sandbox.run(&["build", "--all", "-p", "nowhere.toml"]).failed(2), @"");
-    insta::assert_snapshot!(sandbox.run(&["build", "--all", "--ssh-key", "gone.pub"]).failed(2), @"");
-    insta::assert_snapshot!(refused(&Profile::default().keys("\"nowhere.pub\"")), @"");
+    insta::assert_snapshot!(sandbox.run(&["build", "--all", "-p", "nowhere.toml"]).failed(2), @"
+    error: reading the profile
+      caused by: cannot read `nowhere.toml`
+      caused by: No such file or directory (os error 2)
+    hint: check the path
+    ");
+    insta::assert_snapshot!(sandbox.run(&["build", "--all", "--ssh-key", "gone.pub"]).failed(2), @"
+    error: cannot read `gone.pub`
+      caused by: No such file or directory (os error 2)
+    hint: check the path
+    ");
+    insta::assert_snapshot!(refused(&Profile::default().keys("\"nowhere.pub\"")), @"
+    error: cannot read `nowhere.pub`
+      caused by: No such file or directory (os error 2)
+    hint: check the path
+    ");
 }
 
 #[test]

@@ -106,11 +106,11 @@ impl<'a> Scope<'a> {
         Ok(self.evaluate(written)?.is_true())
     }
 
-    /// An expression that gives a text; undefined and none are "".
+    /// An expression that gives a text; none is "".
     pub fn string(&self, written: Option<&Located<String>>) -> Result<String, TemplateError> {
         let Some(written) = written else { return Ok(String::new()) };
         let value = self.evaluate(written)?;
-        Ok(if value.is_none() || value.is_undefined() { String::new() } else { value.to_string() })
+        Ok(if value.is_none() { String::new() } else { value.to_string() })
     }
 
     /// An expression that gives a list of texts; nothing is an empty one.
@@ -134,6 +134,9 @@ impl<'a> Scope<'a> {
             expression.and_then(|e| e.eval(context)).map_err(|e| self.error_in_toml(written.at, &e))?;
         if touched.load(Ordering::Relaxed) {
             return Err(self.complain(written.at, "a secret can't decide what an image holds"));
+        }
+        if value.is_undefined() {
+            return Err(self.complain(written.at, format!("`{}` is undefined", written.value)));
         }
         Ok(value)
     }

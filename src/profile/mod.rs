@@ -123,7 +123,7 @@ impl Profile {
             None => return Ok(Self::built_in()?),
         };
         let bytes = std::fs::read(&path)
-            .map_err(FileError::new("read", &path))
+            .map_err(FileError::named(&path))
             .while_doing(|| "reading the profile".into())?;
         let source = Source::from_bytes(path.display().to_string(), &bytes)?;
         let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);

@@ -79,7 +79,8 @@ pub fn authorized_keys(
 
 /// A key has a type and a blob; a path has neither.
 fn looks_literal(text: &str) -> bool {
-    text.contains("ssh-") || text.contains("ecdsa-") || text.contains(" AAAA")
+    // A private key isn't a path either, and must not be shown as one.
+    ["ssh-", "ecdsa-", " AAAA", "PRIVATE KEY", "\n"].iter().any(|mark| text.contains(mark))
 }
 
 fn literal_error(profile: &Profile, at: usize, why: &str) -> DocumentError {
@@ -107,7 +108,7 @@ fn valid(line: &str) -> Result<String, String> {
 }
 
 fn from_file(path: &Path) -> Result<Vec<String>> {
-    let text = fs::read(path).map_err(FileError::new("read", path))?;
+    let text = fs::read(path).map_err(FileError::named(path))?;
     let no_key = |why: String| SshError::NoKey { path: path.to_path_buf(), why };
     let text = String::from_utf8(text).map_err(|_| no_key("it isn't text".into()))?;
     if text.contains("PRIVATE KEY") {

@@ -11,4 +11,5 @@ pub mod server;
 pub mod tools;
 
 pub use profile::Profile;
+#[allow(unused_imports)] // not every test binary needs all
 pub use sandbox::{Ran, Sandbox};
