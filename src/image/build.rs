@@ -10,7 +10,7 @@ use super::resolve::{Ground, Step, resolve};
 use super::{Volumes, apply, clone, readback};
 use crate::disk::{ext4, fat};
 use crate::error::{Context as _, FileError, Result};
-use crate::output::compress::{self, Format};
+use crate::output::compress::{self, Format, Origin};
 use crate::output::digest;
 use crate::output::manifest::{self, BaseRecord, FileRecord, Manifest};
 use crate::output::staged::{self, Staged};
@@ -157,8 +157,10 @@ impl Job<'_> {
         let target = Staged::create(&self.out_dir.join(&file_name))?;
         let label = format!("{}: compressing", plan.node);
         let task = self.progress.start(&label, Some(self.base.prepared.raw_size));
-        let done =
-            compress::compress(raw.file(), target.file(), self.format, threads, &self.block_cache, &*task)?;
+        let path = &self.base.prepared.raw_path;
+        let file = File::open(path).map_err(FileError::new("read", path))?;
+        let base = Origin { file: &file, sha256: self.base.prepared.raw_sha256, kept: &self.block_cache };
+        let done = compress::compress(raw.file(), target.file(), self.format, threads, &base, &*task)?;
         task.finish();
         let record = FileRecord { file: file_name, size: done.size, sha256: done.sha256.to_string() };
         Ok((target, record))

@@ -8,7 +8,6 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::cache::BlockCache;
 use super::{BLOCK, Format};
-use crate::digest::Sha256;
 use crate::interrupt;
 use crate::output::sparse::read_exact_at;
 
@@ -18,6 +17,8 @@ pub(super) struct Blocks<'a> {
     /// In bytes.
     pub(super) length: u64,
     pub(super) format: Format,
+    /// What it was cloned from.
+    pub(super) base: &'a File,
     pub(super) cache: &'a BlockCache,
 }
 
@@ -72,31 +73,40 @@ impl Blocks<'_> {
     }
 
     fn work(&self, shared: &Shared, count: usize, ahead: usize) {
-        let mut raw = vec![0; BLOCK];
+        let (mut raw, mut of_base) = (vec![0; BLOCK], vec![0; BLOCK]);
         while let Some(index) = shared.take_next(count, ahead) {
-            let packed = self.packed(index, &mut raw, shared);
+            let packed = self.packed(index, &mut raw, &mut of_base, shared);
             shared.lock().packed.insert(index, packed);
             shared.changed.notify_all();
         }
     }
 
-    fn packed(&self, index: usize, buffer: &mut [u8], shared: &Shared) -> io::Result<Vec<u8>> {
+    fn packed(
+        &self,
+        index: usize,
+        buffer: &mut [u8],
+        of_base: &mut [u8],
+        shared: &Shared,
+    ) -> io::Result<Vec<u8>> {
         interrupt::check_io()?;
-        let raw = &mut buffer[..self.raw_length(index)];
-        read_exact_at(self.file, raw, index as u64 * BLOCK as u64)?;
+        let (length, offset) = (self.raw_length(index), index as u64 * BLOCK as u64);
+        let raw = &mut buffer[..length];
+        read_exact_at(self.file, raw, offset)?;
         let is_empty = raw.len() == BLOCK && raw.iter().all(|b| *b == 0);
         if is_empty && let Some(known) = shared.zeros.get() {
             return Ok(known.clone());
         }
-        let hash = Sha256::of(raw);
-        let packed = if let Some(known) = self.cache.get(&hash) {
-            known
-        } else {
-            let packed = self.format.pack(raw)?;
-            self.cache.keep(&hash, &packed);
-            shared.fresh.fetch_add(1, Ordering::Relaxed);
-            packed
-        };
+        // A block that isn't the base's may hold a secret, which has no place in a cache.
+        let of_base = &mut of_base[..length];
+        let is_bases = read_exact_at(self.base, of_base, offset).is_ok() && of_base == raw;
+        if is_bases && let Some(known) = self.cache.get(index) {
+            return Ok(known);
+        }
+        let packed = self.format.pack(raw)?;
+        shared.fresh.fetch_add(1, Ordering::Relaxed);
+        if is_bases {
+            self.cache.keep(index, &packed);
+        }
         if is_empty {
             let _ = shared.zeros.set(packed.clone());
         }

@@ -1,5 +1,5 @@
-//! Blocks that were compressed before, by the hash of what is in them. Only ever a shortcut: what can't be
-//! read or kept is compressed again.
+//! The packed blocks of a base, by their number. Only ever a shortcut: what can't be read or kept is packed
+//! again.
 
 use std::fs;
 use std::io::Write as _;
@@ -15,32 +15,29 @@ pub(super) struct BlockCache {
 }
 
 impl BlockCache {
-    /// The cache for one recipe.
-    pub(super) fn open(kept: &Path, recipe: &str) -> Self {
-        Self { folder: kept.join(recipe) }
+    /// The cache for one base and one recipe.
+    pub(super) fn open(kept: &Path, base: &Sha256, recipe: &str) -> Self {
+        Self { folder: kept.join(base.to_string()).join(recipe) }
     }
 
-    /// The packed form of the block with this hash, if it is there and whole.
-    pub(super) fn get(&self, raw: &Sha256) -> Option<Vec<u8>> {
-        let mut content = fs::read(self.path(raw)).ok()?;
+    /// The packed form of the base's block with this number, if it is there and whole.
+    pub(super) fn get(&self, number: usize) -> Option<Vec<u8>> {
+        let mut content = fs::read(self.path(number)).ok()?;
         let seal = content.split_off(content.len().checked_sub(SEAL)?);
         (Sha256::of(&content).to_string().as_bytes() == seal).then_some(content)
     }
 
     /// Keeps it, atomically; a full disk is no reason to fail.
-    pub(super) fn keep(&self, raw: &Sha256, packed: &[u8]) {
-        let path = self.path(raw);
-        let Some(folder) = path.parent() else { return };
-        let _ = fs::create_dir_all(folder).and_then(|()| {
-            let mut staged = tempfile::NamedTempFile::new_in(folder)?;
+    pub(super) fn keep(&self, number: usize, packed: &[u8]) {
+        let _ = fs::create_dir_all(&self.folder).and_then(|()| {
+            let mut staged = tempfile::NamedTempFile::new_in(&self.folder)?;
             staged.write_all(packed)?;
             staged.write_all(Sha256::of(packed).to_string().as_bytes())?;
-            staged.persist(&path).map(drop).map_err(|e| e.error)
+            staged.persist(self.path(number)).map(drop).map_err(|e| e.error)
         });
     }
 
-    fn path(&self, raw: &Sha256) -> PathBuf {
-        let name = raw.to_string();
-        self.folder.join(&name[..2]).join(name)
+    fn path(&self, number: usize) -> PathBuf {
+        self.folder.join(number.to_string())
     }
 }

@@ -1,5 +1,6 @@
-//! Compressed images, made of independent blocks: several threads work on one image, and a block that an
-//! earlier image had too (nearly all of them: nodes differ in a few) comes from the cache.
+//! Compressed images, made of independent blocks: several threads work on one image, and the base's blocks
+//! (nearly all of them: a node differs in a few) are kept from one build to the next. Blocks that differ
+//! from the base may hold secrets; they are never kept.
 
 mod blocks;
 mod cache;
@@ -106,19 +107,29 @@ impl Format {
     }
 }
 
-/// Compresses all of `from` into `to` with `jobs` threads; the bytes don't depend on how many. `kept` is
-/// the folder for known blocks. `task` advances by raw bytes.
+/// The base that an image was cloned from, whose blocks may be kept.
+pub struct Origin<'a> {
+    /// Its raw image.
+    pub file: &'a File,
+    /// The hash of that.
+    pub sha256: Sha256,
+    /// The folder for its packed blocks.
+    pub kept: &'a Path,
+}
+
+/// Compresses all of `from` into `to` with `jobs` threads; the bytes don't depend on how many, nor on what
+/// is kept. `task` advances by raw bytes.
 pub fn compress(
     from: &File,
     to: &File,
     format: Format,
     jobs: usize,
-    kept: &Path,
+    base: &Origin<'_>,
     task: &dyn Task,
 ) -> Result<Compressed, CompressError> {
-    let cache = BlockCache::open(kept, &format.recipe());
+    let cache = BlockCache::open(base.kept, &base.sha256, &format.recipe());
     let length = from.metadata()?.len();
-    let blocks = Blocks { file: from, length, format, cache: &cache };
+    let blocks = Blocks { file: from, length, format, base: base.file, cache: &cache };
     let mut output =
         Output { file: BufWriter::with_capacity(1 << 20, to), hash: Sha256Hasher::default(), size: 0 };
     let mut joined = xz::Joined::default();

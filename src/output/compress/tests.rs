@@ -6,7 +6,9 @@ use super::*;
 use crate::output::sparse::write_all_at;
 use crate::progress::Silent;
 
-/// Three and a half blocks: text, noise, nothing, text.
+const SECRET: &[u8] = b"what only this node's image may hold";
+
+/// Three and a half blocks: text, noise, nothing, and a secret that the base doesn't have.
 fn image(dir: &Path) -> File {
     let path = dir.join("image");
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path).unwrap();
@@ -15,14 +17,19 @@ fn image(dir: &Path) -> File {
         (0..BLOCK as u64).map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect();
     write_all_at(&file, &b"some text\n".repeat(100_000), 0).unwrap();
     write_all_at(&file, &noise, BLOCK as u64).unwrap();
-    write_all_at(&file, b"the end", (BLOCK * 3) as u64 + 5).unwrap();
+    std::fs::copy(dir.join("image"), dir.join("base")).unwrap();
+    write_all_at(&file, SECRET, (BLOCK * 3) as u64 + 5).unwrap();
     file
 }
 
 fn packed(from: &File, dir: &Path, format: Format, jobs: usize, kept: &str) -> (Compressed, Vec<u8>) {
     let path = dir.join(format!("packed.{}", format.extension()));
     let to = File::create(&path).unwrap();
-    let done = compress(from, &to, format, jobs, &dir.join(kept), &Silent).unwrap();
+    // The base is the image but for its last block.
+    let base = File::open(dir.join("base")).unwrap();
+    let kept = &dir.join(kept);
+    let base = Origin { file: &base, sha256: Sha256::of(b"base"), kept };
+    let done = compress(from, &to, format, jobs, &base, &Silent).unwrap();
     let bytes = std::fs::read(path).unwrap();
     assert_eq!((done.size, done.sha256), (bytes.len() as u64, Sha256::of(&bytes)));
     (done, bytes)
@@ -41,7 +48,7 @@ fn the_real_tools_unpack_it_whatever_the_threads_and_known_blocks() {
             "{tool}: other bytes with more threads"
         );
         let (again, known) = packed(&from, dir.path(), format, 2, "one");
-        assert!(again.fresh == 0 && known == bytes, "{tool}: other bytes with known blocks");
+        assert!(again.fresh == 1 && known == bytes, "{tool}: other bytes with known blocks");
         let file = dir.path().join(format!("packed.{}", format.extension()));
         match Command::new(tool).arg("-dc").arg(&file).output() {
             Ok(output) => {
@@ -85,4 +92,20 @@ fn a_damaged_known_block_is_made_again() {
     }
     let (again, after) = packed(&from, dir.path(), Format::Zst, 1, "kept");
     assert!(again.fresh == 4 && after == bytes);
+}
+
+#[test]
+fn what_is_not_the_bases_is_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    packed(&image(dir.path()), dir.path(), Format::Gz, 1, "kept");
+    let mut folder = dir.path().join("kept");
+    while let Some(inner) =
+        std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).find(|p| p.is_dir())
+    {
+        folder = inner;
+    }
+    let mut names: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["0", "1", "2"]);
 }
