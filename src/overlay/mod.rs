@@ -39,14 +39,11 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// `overlays/` in the profile's folder, beside that folder, and in the working directory.
+    /// `overlays/` beside the profile, or beside the folder `profiles/` that it lies in.
     pub fn beside(profile: &Profile) -> Self {
         let mut folders = vec![profile.folder.join("overlays")];
-        // profiles/magi.toml and overlays/ are neighbours in the usual layout.
-        if profile.file.is_some() {
-            folders.push(profile.folder.join("../overlays"));
-        } else {
-            folders.push(PathBuf::from("overlays"));
+        if profile.folder.file_name().is_some_and(|name| name == "profiles") {
+            folders.push(profile.folder.with_file_name("overlays"));
         }
         folders.retain(|f| f.is_dir());
         Self { folders }
