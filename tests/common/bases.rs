@@ -69,7 +69,7 @@ impl Default for Base {
             root_first: false,
             fat: vec!["-F", "16", "-s", "4"],
             fat_size: 32,
-            ext4: vec!["-L", "RASPIROOT"],
+            ext4: vec!["-b", "4096"],
             ext4_size: 32,
             sysconf: Some(SYSCONF),
             on_fat: vec![("config.txt".into(), b"arm_64bit=1\n".to_vec())],
@@ -123,7 +123,7 @@ impl Base {
     fn write_gpt(&self, image: &Path, fat_at: u64, ext4_at: u64) {
         let (boot, root) = self.numbers;
         let new =
-            |number: u32, at: u64, size: u64| format!("{number}:{}:+{}", at / 512, size * MIB / 512 - 1);
+            |number: u32, at: u64, size: u64| format!("{number}:{}:+{}", at / 512, size * MIB / 512);
         let mut args = vec![
             "--set-alignment=1".to_owned(),
             format!("--new={}", new(boot, fat_at, self.fat_size)),
@@ -158,7 +158,7 @@ impl Base {
     fn make_ext4(&self, path: &Path, tree: &Path) {
         self.make_tree(tree);
         File::create(path).expect("the ext4").set_len(self.ext4_size * MIB).expect("room");
-        let fixed = ["-q", "-E", "root_owner=0:0,lazy_itable_init=0", "-d", arg(tree)];
+        let fixed = ["-q", "-L", "RASPIROOT", "-E", "root_owner=0:0,lazy_itable_init=0", "-d", arg(tree)];
         run("mkfs.ext4", &self.ext4.iter().copied().chain(fixed).chain([arg(path)]).collect::<Vec<_>>());
         if let Some(request) = self.then {
             run("debugfs", &["-w", "-R", request, arg(path)]);

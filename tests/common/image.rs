@@ -169,6 +169,11 @@ impl Image {
         command("debugfs").args(["-R", &request, &self.ext4_device()]).output().expect("debugfs");
     }
 
+    /// The first byte of the ext4 partition.
+    pub fn ext4_start(&self) -> u64 {
+        self.ext4.start
+    }
+
     /// Whether byte `offset` of the image is one of the file at `path` on the ext4.
     pub fn belongs(&self, offset: u64, path: &str) -> bool {
         let Some(inside) = offset.checked_sub(self.ext4.start).filter(|inside| *inside < self.ext4.length)
