@@ -41,6 +41,8 @@ pub struct Options {
     pub insecure_no_checksum: bool,
     /// A public key instead of the profile's.
     pub ssh_key: Option<PathBuf>,
+    /// Whether something is built: only then is a missing ssh key made and kept.
+    pub builds: bool,
 }
 
 /// Everything that was read before anything is fetched.
@@ -74,7 +76,7 @@ impl<'a> Project<'a> {
             included.insert(overlay.name.clone(), include::gather(overlay, &values)?);
             settings.insert(overlay.name.clone(), values);
         }
-        let keys = ssh::authorized_keys(&profile, options.ssh_key.as_deref(), progress)?;
+        let keys = ssh::authorized_keys(&profile, options.ssh_key.as_deref(), options.builds, progress)?;
         let project = Self { profile, options, overlays, settings, included, keys, progress };
         project.rehearse()?;
         Ok(project)

@@ -62,15 +62,16 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn project(&self, trust: Option<&Trust>, ssh: Option<&SshKey>) -> Result<Project<'a>> {
+    fn project(&self, trust: &Trust, ssh: Option<&SshKey>, builds: bool) -> Result<Project<'a>> {
         let options = Options {
             profile: self.shared.profile.clone(),
             base: self.shared.base.clone(),
             secrets: self.shared.secrets.clone(),
             cache_dir: self.cache_dir()?,
             offline: self.shared.offline,
-            insecure_no_checksum: trust.is_some_and(|t| t.insecure_no_checksum),
+            insecure_no_checksum: trust.insecure_no_checksum,
             ssh_key: ssh.and_then(|s| s.ssh_key.clone()),
+            builds,
         };
         Project::open(options, self.progress)
     }
@@ -92,7 +93,7 @@ impl<'a> Run<'a> {
     }
 
     fn build(&self, build: &Build) -> Result<()> {
-        let project = self.project(Some(&build.trust), Some(&build.ssh))?;
+        let project = self.project(&build.trust, Some(&build.ssh), true)?;
         let nodes = selected(&project, &build.nodes)?;
         let mut source = project.source()?;
         let base = project.base(&mut source)?;
@@ -127,7 +128,7 @@ impl<'a> Run<'a> {
     }
 
     fn plan(&self, nodes: &Nodes, trust: &Trust, ssh: &SshKey) -> Result<()> {
-        let project = self.project(Some(trust), Some(ssh))?;
+        let project = self.project(trust, Some(ssh), false)?;
         let nodes = selected(&project, nodes)?;
         let mut source = project.source()?;
         let base = project.base(&mut source)?;
@@ -144,7 +145,7 @@ impl<'a> Run<'a> {
     }
 
     fn fetch(&self, trust: &Trust, update: bool) -> Result<()> {
-        let project = self.project(Some(trust), None)?;
+        let project = self.project(trust, None, false)?;
         let mut source = project.source()?;
         if update {
             source.lock = source.lock.for_update();

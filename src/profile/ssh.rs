@@ -44,10 +44,12 @@ impl Explain for SshError {
     }
 }
 
-/// The lines that may log in, each a valid `authorized_keys` entry; never empty.
+/// The lines that may log in, each a valid `authorized_keys` entry; never empty. Without any key, a pair is
+/// made; it is kept only if `keep` says so, for what is only shown must leave nothing behind.
 pub fn authorized_keys(
     profile: &Profile,
     instead: Option<&Path>,
+    keep: bool,
     progress: &dyn Progress,
 ) -> Result<Vec<String>> {
     if let Some(file) = instead {
@@ -66,7 +68,7 @@ pub fn authorized_keys(
         keys = users_own();
     }
     if keys.is_empty() {
-        keys.push(generated(&profile.folder, progress)?);
+        keys.push(generated(&profile.folder, keep, progress)?);
     }
     let mut once: Vec<String> = Vec::new();
     for key in keys {
@@ -137,7 +139,7 @@ fn users_own() -> Vec<String> {
 }
 
 /// The pair beside the profile, made the first time.
-fn generated(folder: &Path, progress: &dyn Progress) -> Result<String> {
+fn generated(folder: &Path, keep: bool, progress: &dyn Progress) -> Result<String> {
     let private = folder.join(GENERATED);
     let public = private.with_extension("pub");
     if public.exists() {
@@ -150,6 +152,10 @@ fn generated(folder: &Path, progress: &dyn Progress) -> Result<String> {
     let failed = |e: ssh_key::Error| SshError::Generate(e.to_string());
     let text = key.to_openssh(ssh_key::LineEnding::LF).map_err(failed)?;
     let line = key.public_key().to_openssh().map_err(failed)?;
+    if !keep {
+        progress.note("no ssh key given and none in `~/.ssh`: `build` will make a new pair");
+        return Ok(line);
+    }
     private_file::write(&private, text.as_bytes())?;
     private_file::write(&public, format!("{line}\n").as_bytes())?;
     progress.note(&format!(
