@@ -103,7 +103,9 @@ impl Shelf {
         if ordered.iter().any(|o| o.name == name) {
             return Ok(());
         }
-        let Some(overlay) = self.load(name)? else { return Err(missing().into()) };
+        // A name is a folder's and a TOML key: nothing that leads elsewhere or needs quotes.
+        let found = if is_name(name) { self.load(name)? } else { None };
+        let Some(overlay) = found else { return Err(missing().into()) };
         trail.push(name.to_owned());
         for need in &overlay.spec.needs {
             if trail.contains(&need.value) {
@@ -137,6 +139,12 @@ fn unused(profile: &Profile, name: &str, at: usize, used: &[Overlay]) -> Documen
         Some(near) => error.hinting(format!("did you mean `{near}`?")),
         None => error.hinting(format!("add `{name}` to `overlays.use`, or remove the table")),
     }
+}
+
+/// Whether an overlay or a secret can be called so: of a-z, 0-9, `-` and `_`.
+pub fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
 }
 
 fn from_folder(name: &str, folder: &Path) -> Result<Overlay> {

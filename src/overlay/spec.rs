@@ -294,10 +294,14 @@ fn secret(section: &Section<'_>) -> Result<SecretSpec> {
         "alphanumeric" => Alphabet::Alphanumeric,
         _ => return Err(section.error_at(kind.at, "`kind` must be `hex` or `alphanumeric`")),
     };
+    let name = section.required("name")?;
+    if !super::is_name(&name.value) {
+        return Err(section.error_at(name.at, format!("`{}` isn't a secret's name", name.value)));
+    }
     let length = section.integer("length")?.ok_or_else(|| section.error("`length` is missing"))?;
     let letters = usize::try_from(length.value).ok().filter(|l| (8..=256).contains(l));
     Ok(SecretSpec {
-        name: section.required("name")?.value,
+        name: name.value,
         alphabet,
         length: letters.ok_or_else(|| section.error_at(length.at, "`length` must lie between 8 and 256"))?,
         per_node: section.boolean("per_node")?.is_some_and(|b| b.value),
