@@ -80,6 +80,9 @@ pub enum SecretsError {
     /// No entropy from the system.
     #[error("the system gave no random bytes: {0}")]
     NoEntropy(String),
+    /// Two builds made the first secrets at the same moment.
+    #[error("another build has just made `{}`", .0.display())]
+    Raced(PathBuf),
     /// A line that can't be.
     #[error("`{}` has an entry of the wrong form: `{key}`", path.display())]
     Entry {
@@ -98,6 +101,7 @@ impl Explain for SecretsError {
         match self {
             Self::TooOpen { path, .. } => Some(format!("run `chmod 600 {}`", path.display())),
             Self::NoEntropy(_) => None,
+            Self::Raced(_) => Some("run this one again: it will use the same secrets".into()),
             Self::Entry { .. } => {
                 Some("restore the file from a backup; every node of a cluster needs the same".into())
             }
@@ -178,10 +182,17 @@ impl Store {
         if self.path.exists() {
             private_file::write(&self.path, text.as_bytes())?;
         } else {
-            private_file::write_new(&self.path, text.as_bytes())?;
+            private_file::write_new(&self.path, text.as_bytes()).map_err(|e| self.lost_the_race(e))?;
         }
         self.grown = false;
         Ok(())
+    }
+
+    fn lost_the_race(&self, error: FileError) -> crate::Error {
+        match error.source.kind() {
+            std::io::ErrorKind::AlreadyExists => SecretsError::Raced(self.path.clone()).into(),
+            _ => error.into(),
+        }
     }
 
     fn to_toml(&self) -> Zeroizing<String> {
