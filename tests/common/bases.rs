@@ -122,8 +122,7 @@ impl Base {
 
     fn write_gpt(&self, image: &Path, fat_at: u64, ext4_at: u64) {
         let (boot, root) = self.numbers;
-        let new =
-            |number: u32, at: u64, size: u64| format!("{number}:{}:+{}", at / 512, size * MIB / 512);
+        let new = |number: u32, at: u64, size: u64| format!("{number}:{}:+{}", at / 512, size * MIB / 512);
         let mut args = vec![
             "--set-alignment=1".to_owned(),
             format!("--new={}", new(boot, fat_at, self.fat_size)),
