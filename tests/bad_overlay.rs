@@ -487,7 +487,7 @@ fn a_fetch_that_nothing_could_verify() {
         |sum: &str| Profile::small(&["mine"]).settings("mine", &format!("file = \"file\"\nsum = {sum:?}"));
     set(&"0".repeat(64)).write(&sandbox);
     insta::assert_snapshot!(refused_with(3, &sandbox), @"
-    error: `file` has SHA-256 434728a410a78f56fc1b5899c3593436e61ab0c731e9072d95e96db290205e53, but 0000000000000000000000000000000000000000000000000000000000000000 was expected by the overlay's `sha256`
+    error: `file` has SHA-256 [hash], but [zeros] was expected by the overlay's `sha256`
     hint: the file is damaged, was replaced, or the expected hash is that of another version
     ");
     set("nonsense").write(&sandbox);

@@ -1,7 +1,7 @@
 //! What the integration tests share: a place to work in, real tools to make and to judge images, a server.
 
 // Each test file is a program of its own and uses only a part of this.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
 pub mod bases;
 pub mod image;

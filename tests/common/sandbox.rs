@@ -150,8 +150,12 @@ impl Sandbox {
     pub fn normalised(&self, text: &str) -> String {
         let text = text.replace(&self.cache.display().to_string(), "[cache]");
         let text = text.replace(&self.dir.display().to_string(), "[sandbox]");
-        let port = regex::Regex::new(r"127\.0\.0\.1:\d+").expect("a pattern");
-        port.replace_all(&text, "[server]").into_owned()
+        let text = text.replace(&"0".repeat(64), "[zeros]");
+        let replaced = |text: &str, pattern: &str, by: &str| {
+            regex::Regex::new(pattern).expect("a pattern").replace_all(text, by).into_owned()
+        };
+        let text = replaced(&text, r"127\.0\.0\.1:\d+", "[server]");
+        replaced(&text, "[0-9a-f]{64}", "[hash]")
     }
 
     /// The names of the files in `out/`, sorted; what lies there half-written would be among them.

@@ -1,0 +1,708 @@
+//! A base that is damaged, unsuitable or not to be had: said clearly, and nothing is left.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use common::bases::{Base, MAKERS, Table, pack, sha256};
+use common::sandbox::names;
+use common::server::{Reply, Server};
+use common::tools::{arg, have, run};
+use common::{Profile, Sandbox};
+
+/// A sound base, packed in every way; `None` where the tools are missing.
+fn sound() -> Option<&'static Path> {
+    static FOLDER: OnceLock<Sandbox> = OnceLock::new();
+    if !have(&MAKERS) || !have(&["xz", "gzip", "zstd"]) {
+        return None;
+    }
+    let folder = FOLDER.get_or_init(|| {
+        let sandbox = Sandbox::shared("sound");
+        let raw = Base::default().make(&sandbox.path("work"), "base.img");
+        ["xz", "gz", "zst"].iter().for_each(|how| drop(pack(&raw, how)));
+        sandbox
+    });
+    Some(Box::leak(folder.path("work").into_boxed_path()))
+}
+
+/// Writes a checksum beside a file, as if its publisher had damaged it.
+fn publish(file: &Path) {
+    let name = file.file_name().and_then(|n| n.to_str()).expect("a name");
+    fs::write(file.with_file_name(format!("{name}.sha256")), format!("{}  {name}\n", sha256(file)))
+        .expect("sums");
+}
+
+/// What `build` says of a base, with exit code `code`; neither `out/` nor the cache may have anything of it.
+#[track_caller]
+fn refused(code: i32, sandbox: &Sandbox, base: &str) -> String {
+    Profile::small(&["common"]).base(base).write(sandbox);
+    refused_as_written(code, sandbox)
+}
+
+#[track_caller]
+fn refused_as_written(code: i32, sandbox: &Sandbox) -> String {
+    let message = sandbox.run(&["build", "--all", "-p", "magi.toml"]).failed(code);
+    assert_eq!(sandbox.out(), [] as [&str; 0]);
+    message
+}
+
+/// `refused` of a published file with this content; nothing of it is kept as an unpacked base.
+#[track_caller]
+fn refused_content(code: i32, name: &str, content: &[u8]) -> String {
+    let sandbox = Sandbox::alone();
+    publish(&sandbox.write(&format!("work/{name}"), content));
+    let message = refused(code, &sandbox, name);
+    assert_eq!(names(&sandbox.cache().join("raw")), [] as [&str; 0], "{message}");
+    anywhere(&message)
+}
+
+/// `message` without places in a packed base, whose length differs from one run to the next.
+fn anywhere(message: &str) -> String {
+    let place = regex::Regex::new(r"at byte \d+").expect("a pattern");
+    place.replace_all(message, "at byte [n]").into_owned()
+}
+
+/// `refused` of a base that is made.
+#[track_caller]
+fn refused_base(code: i32, base: &Base) -> Option<String> {
+    if !have(&MAKERS) {
+        return None;
+    }
+    let sandbox = Sandbox::alone();
+    publish(&base.make(&sandbox.path("work"), "base.img"));
+    Some(refused(code, &sandbox, "base.img"))
+}
+
+/// Bytes of a packed sound base.
+fn packed(ending: &str) -> Option<Vec<u8>> {
+    Some(fs::read(sound()?.join(format!("{ending}.img.{ending}"))).expect("a packed base"))
+}
+
+#[test]
+fn truncated() {
+    let half = |ending: &str| {
+        let bytes = packed(ending)?;
+        Some(refused_content(3, &format!("base.img.{ending}"), &bytes[..bytes.len() / 2]))
+    };
+    let (Some(xz), Some(gz), Some(zst)) = (half("xz"), half("gz"), half("zst")) else { return };
+    insta::assert_snapshot!(xz, @"
+    error: preparing the base `base.img.xz`
+      caused by: `base.img.xz` is damaged: xz data ends too early at byte [n]
+    hint: get the file again from its source
+    ");
+    insta::assert_snapshot!(gz, @"
+    error: preparing the base `base.img.gz`
+      caused by: `base.img.gz` is damaged: gzip data ends too early at byte [n]
+    hint: get the file again from its source
+    ");
+    insta::assert_snapshot!(zst, @"
+    error: preparing the base `base.img.zst`
+      caused by: `base.img.zst` is damaged: zstd data ends too early at byte [n]
+    hint: get the file again from its source
+    ");
+    let nearly = |ending: &str| {
+        let bytes = packed(ending)?;
+        Some(refused_content(3, &format!("base.img.{ending}"), &bytes[..bytes.len() - 1]))
+    };
+    let (Some(xz), Some(gz)) = (nearly("xz"), nearly("gz")) else { return };
+    insta::assert_snapshot!(xz, @"
+    error: preparing the base `base.img.xz`
+      caused by: `base.img.xz` is damaged: xz data ends too early at byte [n]
+    hint: get the file again from its source
+    ");
+    insta::assert_snapshot!(gz, @"
+    error: preparing the base `base.img.gz`
+      caused by: `base.img.gz` is damaged: gzip data ends too early at byte [n]
+    hint: get the file again from its source
+    ");
+}
+
+#[test]
+fn corrupt() {
+    let flipped = |ending: &str| {
+        let mut bytes = packed(ending)?;
+        let middle = bytes.len() / 2;
+        // One bit alone may be one that means nothing.
+        bytes[middle..middle + 16].iter_mut().for_each(|byte| *byte ^= 0x55);
+        Some(refused_content(3, &format!("base.img.{ending}"), &bytes))
+    };
+    let (Some(xz), Some(gz), Some(zst)) = (flipped("xz"), flipped("gz"), flipped("zst")) else { return };
+    insta::assert_snapshot!(xz, @"
+    error: preparing the base `base.img.xz`
+      caused by: `base.img.xz` is damaged: corrupt xz data at byte [n]
+    hint: get the file again from its source
+    ");
+    insta::assert_snapshot!(gz, @"
+    error: preparing the base `base.img.gz`
+      caused by: `base.img.gz` is damaged: corrupt gzip data (corrupt gzip stream does not have a matching checksum) at byte [n]
+    hint: get the file again from its source
+    ");
+    insta::assert_snapshot!(zst, @"
+    error: preparing the base `base.img.zst`
+      caused by: `base.img.zst` is damaged: corrupt zstd data (Data corruption detected) at byte [n]
+    hint: get the file again from its source
+    ");
+}
+
+#[test]
+fn followed_by_something() {
+    let followed = |ending: &str| {
+        let mut bytes = packed(ending)?;
+        bytes.extend_from_slice(b"something else");
+        Some(refused_content(3, &format!("base.img.{ending}"), &bytes))
+    };
+    let (Some(xz), Some(gz), Some(zst)) = (followed("xz"), followed("gz"), followed("zst")) else { return };
+    insta::assert_snapshot!(xz, @"
+    error: preparing the base `base.img.xz`
+      caused by: `base.img.xz` is damaged: its xz data ends at byte [n], but something follows
+    hint: get the file again from its source
+    ");
+    insta::assert_snapshot!(gz, @"
+    error: preparing the base `base.img.gz`
+      caused by: `base.img.gz` is damaged: its gzip data ends at byte [n], but something follows
+    hint: get the file again from its source
+    ");
+    insta::assert_snapshot!(zst, @"
+    error: preparing the base `base.img.zst`
+      caused by: `base.img.zst` is damaged: its zstd data ends at byte [n], but something follows
+    hint: get the file again from its source
+    ");
+}
+
+#[test]
+fn no_image_at_all() {
+    insta::assert_snapshot!(refused_content(2, "base.img", b""), @"
+    error: preparing the base `base.img`
+      caused by: `base.img` is no base image: it is empty
+    hint: give a disk image with a partition table: .img, .img.xz, .img.gz, .img.zst or .tar.xz
+    ");
+    insta::assert_snapshot!(refused_content(2, "base.img", b"<!DOCTYPE html>\n<title>Not found</title>\n"), @"
+    error: preparing the base `base.img`
+      caused by: `base.img` is no base image: it is a web page
+    hint: open the URL in a browser: it may lead to a page in front of the download
+    ");
+    insta::assert_snapshot!(refused_content(2, "base.zip", b"PK\x03\x04\x14\0\0\0"), @"
+    error: preparing the base `base.zip`
+      caused by: `base.zip` is no base image: it is a zip archive, which is not supported
+    hint: unpack it and give the .img inside
+    ");
+    insta::assert_snapshot!(refused_content(2, "base.img", &[0; 1 << 20]), @"
+    error: preparing the base `base.img`
+      caused by: `base.img` is no base image: its first sector has no partition table (0x55 0xAA at byte [n])
+    hint: give a disk image with a partition table: .img, .img.xz, .img.gz, .img.zst or .tar.xz
+    ");
+    let sandbox = Sandbox::alone();
+    fs::create_dir(sandbox.work("folder")).expect("a folder");
+    insta::assert_snapshot!(refused(2, &sandbox, "folder"), @"
+    error: preparing the base `folder`
+      caused by: the base `folder` is not a file
+    hint: give a disk image, packed or raw
+    ");
+    insta::assert_snapshot!(refused(2, &sandbox, "nowhere.img"), @"
+    error: preparing the base `nowhere.img`
+      caused by: `nowhere.img` is no built-in base, no URL and no file
+    hint: check the path; built-in bases are `sample`, `debian-12-raspi4`, `debian-12-raspi4-daily`
+    ");
+    insta::assert_snapshot!(refused(2, &sandbox, "debian-12-raspi"), @"
+    error: preparing the base `debian-12-raspi`
+      caused by: `debian-12-raspi` is no built-in base, no URL and no file
+    hint: did you mean `debian-12-raspi4`?
+    ");
+    insta::assert_snapshot!(refused(4, &sandbox, "ftp://127.0.0.1/base.img"), @"
+    error: preparing the base `ftp://127.0.0.1/base.img`
+      caused by: cannot download `ftp://127.0.0.1/base.img.sha256`: only http and https URLs are downloaded
+    hint: check the URL, or use a mirror or a local file
+    ");
+}
+
+#[test]
+fn a_raw_image_that_was_cut() {
+    let Some(folder) = sound() else { return };
+    let raw = fs::read(folder.join("base.img")).expect("the base");
+    insta::assert_snapshot!(refused_content(1, "base.img", &raw[..40 << 20]), @"
+    error: looking into the base `base.img`
+      caused by: partition 2 ends at byte [n], but the image has only 41943040: 26214400 bytes are missing
+    hint: the image is cut short; download or unpack it again
+    ");
+    insta::assert_snapshot!(refused_content(1, "base.img", &raw[..(40 << 20) + 100]), @"
+    error: looking into the base `base.img`
+      caused by: partition 2 ends at byte [n], but the image has only 41943140: 26214300 bytes are missing
+    hint: the image is cut short; download or unpack it again
+    ");
+}
+
+#[test]
+fn checksums_that_differ() {
+    let Some(bytes) = packed("xz") else { return };
+    let sandbox = Sandbox::alone();
+    sandbox.write("work/base.img.xz", &bytes);
+    let zeros = "0".repeat(64);
+    sandbox.write("work/base.img.xz.sha256", format!("{zeros}  base.img.xz\n"));
+    insta::assert_snapshot!(refused(3, &sandbox, "base.img.xz"), @"
+    error: preparing the base `base.img.xz`
+      caused by: `base.img.xz` has SHA-256 [hash], but [zeros] was expected by `base.img.xz.sha256`
+    hint: the file is damaged, was replaced, or the expected hash is that of another version
+    ");
+    // The profile's own pin counts more than what lies beside.
+    publish(&sandbox.work("base.img.xz"));
+    Profile::small(&["common"]).base("base.img.xz").pin(&zeros).write(&sandbox);
+    insta::assert_snapshot!(refused_as_written(3, &sandbox), @"
+    error: preparing the base `base.img.xz`
+      caused by: `base.img.xz` has SHA-256 [hash], and its raw image [hash], but the profile expects [zeros]
+    hint: the file is damaged, was replaced, or the pin is that of another version
+    ");
+    let server = Server::start();
+    server.on("/base.img.xz", Reply::Content(bytes));
+    server.on("/base.img.xz.sha256", Reply::Content(format!("{zeros}  base.img.xz\n").into_bytes()));
+    insta::assert_snapshot!(refused(3, &sandbox, &server.url("/base.img.xz")), @"
+    error: preparing the base `http://[server]/base.img.xz`
+      caused by: cannot download `http://[server]/base.img.xz`: it has SHA-256 [hash], but [zeros] was expected
+    hint: the file was replaced or is damaged on its way; if it's a new version, update the pinned hash
+    ");
+    assert_eq!(kept(&sandbox), [] as [&str; 0], "what failed its check is kept");
+}
+
+/// The finished entries of a sandbox's cache.
+fn kept(sandbox: &Sandbox) -> Vec<String> {
+    let entries = ["sha256", "raw"].iter().flat_map(|part| names(&sandbox.cache().join(part)));
+    entries.filter(|name| !name.contains(".partial")).collect()
+}
+
+#[test]
+fn a_download_that_failed_its_check_is_not_built_upon() {
+    let Some(bytes) = packed("xz") else { return };
+    let sandbox = Sandbox::alone();
+    let server = Server::start();
+    let pin = sha256(&sandbox.write("served", &bytes));
+    Profile::small(&["common"]).base(&server.url("/base.img.xz")).pin(&pin).write(&sandbox);
+    let mut wrong = bytes.clone();
+    let middle = wrong.len() / 2;
+    wrong[middle] ^= 1;
+    // Of the right size, too long, too short.
+    for wrong in [&wrong, &[&bytes[..], b"more"].concat(), &bytes[..middle].to_vec()] {
+        server.on("/base.img.xz", Reply::Content(wrong.clone()));
+        refused_as_written(3, &sandbox);
+        assert_eq!(names(&sandbox.cache().join("raw")), [] as [&str; 0]);
+    }
+    server.on("/base.img.xz", Reply::Content(bytes));
+    sandbox.run(&["build", "--all", "-p", "magi.toml"]).ok();
+}
+
+#[test]
+fn checksums_that_are_not_there() {
+    let Some(bytes) = packed("xz") else { return };
+    let sandbox = Sandbox::alone();
+    sandbox.write("work/base.img.xz", &bytes);
+    insta::assert_snapshot!(refused(3, &sandbox, "base.img.xz"), @r#"
+    error: preparing the base `base.img.xz`
+      caused by: nothing says what SHA-256 `base.img.xz` must have
+    hint: pin it in the profile with `sha256 = "…"` under `[base]`, put a `.sha256` file beside it, or take it as it is with `--insecure-no-checksum`
+    "#);
+    sandbox.write("work/base.img.xz.sha256", "see the web page\n");
+    insta::assert_snapshot!(refused(3, &sandbox, "base.img.xz"), @r#"
+    error: preparing the base `base.img.xz`
+      caused by: nothing says what SHA-256 `base.img.xz` must have: `base.img.xz.sha256` holds no SHA-256 or SHA-512 sums
+    hint: pin it in the profile with `sha256 = "…"` under `[base]`, put a `.sha256` file beside it, or take it as it is with `--insecure-no-checksum`
+    "#);
+    sandbox.write("work/base.img.xz.sha256", format!("{}  other.img.xz\n", "0".repeat(64)));
+    insta::assert_snapshot!(refused(3, &sandbox, "base.img.xz"), @"
+    error: preparing the base `base.img.xz`
+      caused by: `base.img.xz` has SHA-256 [hash], and its raw image [hash], but `base.img.xz.sha256` expects [zeros]
+    hint: the file is damaged, was replaced, or the pin is that of another version
+    ");
+    let server = Server::start();
+    server.on("/base.img.xz", Reply::Content(bytes));
+    insta::assert_snapshot!(refused(3, &sandbox, &server.url("/base.img.xz")), @r#"
+    error: preparing the base `http://[server]/base.img.xz`
+      caused by: nothing says what SHA-256 `http://[server]/base.img.xz` must have
+    hint: pin it in the profile with `sha256 = "…"` under `[base]`, put a `.sha256` file beside it, or take it as it is with `--insecure-no-checksum`
+    "#);
+    assert_eq!(names(&sandbox.cache().join("raw")), [] as [&str; 0]);
+}
+
+#[test]
+fn a_base_that_changed_since_it_was_locked() {
+    let Some(bytes) = packed("xz") else { return };
+    let Some(other) = packed("gz") else { return };
+    let sandbox = Sandbox::alone();
+    let server = Server::start();
+    let serve = |bytes: Vec<u8>| {
+        let file = sandbox.write("served", &bytes);
+        let sums = format!("{}  base.img.xz\n", sha256(&file));
+        server.on("/base.img.xz", Reply::Content(bytes));
+        server.on("/base.img.xz.sha256", Reply::Content(sums.into_bytes()));
+    };
+    serve(bytes);
+    Profile::small(&["common"]).base(&server.url("/base.img.xz")).write(&sandbox);
+    sandbox.run(&["fetch", "-p", "magi.toml", "-q"]).ok();
+    fs::remove_dir_all(sandbox.cache()).expect("the cache");
+    serve(other);
+    insta::assert_snapshot!(refused_as_written(3, &sandbox), @"
+    error: preparing the base `http://[server]/base.img.xz`
+      caused by: cannot download `http://[server]/base.img.xz`: it has SHA-256 [hash], but [hash] was expected
+    hint: the file was replaced or is damaged on its way; if it's a new version, update the pinned hash
+    ");
+    sandbox.run(&["fetch", "--update", "-p", "magi.toml", "-q"]).ok();
+    sandbox.run(&["build", "--all", "-p", "magi.toml", "-q"]).ok();
+}
+
+#[test]
+fn servers_that_do_not_give_it() {
+    let sandbox = Sandbox::alone();
+    let server = Server::start();
+    let pinned = |path: &str| {
+        Profile::small(&["common"]).base(&server.url(path)).pin(&"0".repeat(64)).write(&sandbox);
+        refused_as_written(4, &sandbox)
+    };
+    insta::assert_snapshot!(pinned("/gone.img.xz"), @"
+    error: preparing the base `http://[server]/gone.img.xz`
+      caused by: cannot download `http://[server]/gone.img.xz`: the server answers 404 Not Found
+    hint: check the URL, or use a mirror or a local file
+    ");
+    server.on("/private.img.xz", Reply::Status(403));
+    insta::assert_snapshot!(pinned("/private.img.xz"), @"
+    error: preparing the base `http://[server]/private.img.xz`
+      caused by: cannot download `http://[server]/private.img.xz`: the server answers 403 Forbidden
+    hint: check the URL, or use a mirror or a local file
+    ");
+    server.on("/one", Reply::Redirect(server.url("/two"))).on("/two", Reply::Redirect(server.url("/one")));
+    insta::assert_snapshot!(pinned("/one"), @"
+    error: preparing the base `http://[server]/one`
+      caused by: cannot download `http://[server]/one`: it is redirected in a circle
+    hint: check the URL, or use a mirror or a local file
+    ");
+    for i in 0..30 {
+        server.on(&format!("/{i}"), Reply::Redirect(server.url(&format!("/{}", i + 1))));
+    }
+    insta::assert_snapshot!(pinned("/0"), @"
+    error: preparing the base `http://[server]/0`
+      caused by: cannot download `http://[server]/0`: it is redirected more than 10 times
+    hint: check the URL, or use a mirror or a local file
+    ");
+    assert_eq!(kept(&sandbox), [] as [&str; 0]);
+}
+
+#[test]
+fn a_server_that_always_hangs_up() {
+    let Some(bytes) = packed("xz") else { return };
+    let sandbox = Sandbox::alone();
+    let server = Server::start();
+    server.on("/base.img.xz", Reply::Cut(bytes, 0));
+    Profile::small(&["common"]).base(&server.url("/base.img.xz")).pin(&"0".repeat(64)).write(&sandbox);
+    insta::assert_snapshot!(refused_as_written(4, &sandbox), @"
+    error: preparing the base `http://[server]/base.img.xz`
+      caused by: cannot download `http://[server]/base.img.xz`: the connection broke: end of file before message length reached, after 5 tries
+    hint: check the network and try again: what was already downloaded is kept
+    ");
+}
+
+#[test]
+fn nobody_there() {
+    let sandbox = Sandbox::alone();
+    Profile::small(&["common"]).base(&Server::nobody()).pin(&"0".repeat(64)).write(&sandbox);
+    insta::assert_snapshot!(refused_as_written(4, &sandbox), @"
+    error: preparing the base `http://[server]/base.img`
+      caused by: cannot download `http://[server]/base.img`: no connection: Connection refused (os error 111), after 5 tries
+    hint: check the network and try again: what was already downloaded is kept
+    ");
+}
+
+#[test]
+fn offline_with_an_empty_cache() {
+    let sandbox = Sandbox::alone();
+    Profile::small(&["common"]).base("http://127.0.0.1:9/base.img.xz").write(&sandbox);
+    let offline = || sandbox.run(&["build", "--all", "--offline", "-p", "magi.toml"]).failed(4);
+    insta::assert_snapshot!(offline(), @"
+    error: preparing the base `http://[server]/base.img.xz`
+      caused by: `http://[server]/base.img.xz.sha256` is not in the cache, and `--offline` forbids to download it
+    hint: run `magi-image fetch` once while there is a network
+    ");
+    Profile::small(&["common"]).base("http://127.0.0.1:9/base.img.xz").pin(&"0".repeat(64)).write(&sandbox);
+    insta::assert_snapshot!(offline(), @"
+    error: preparing the base `http://[server]/base.img.xz`
+      caused by: `http://[server]/base.img.xz` is not in the cache, and `--offline` forbids to download it
+    hint: run `magi-image fetch` once while there is a network
+    ");
+    Profile::small(&["common"]).base("debian-12-raspi4").write(&sandbox);
+    insta::assert_snapshot!(offline(), @"
+    error: preparing the base `debian-12-raspi4`
+      caused by: `https://raspi.debian.net/tested/20231109_raspi_4_bookworm.img.xz` is not in the cache, and `--offline` forbids to download it
+    hint: run `magi-image fetch` once while there is a network
+    ");
+    assert_eq!(sandbox.out(), [] as [&str; 0]);
+}
+
+#[test]
+fn partitions_that_are_missing() {
+    let Some(folder) = sound() else { return };
+    // Overwrites a partition of the sound base: the FAT begins at 1 MiB, the ext4 at 33.
+    let without = |from: usize, bytes: &[u8]| {
+        let mut raw = fs::read(folder.join("base.img")).expect("the base");
+        let end = from + (32 << 20);
+        raw[from..end].fill(0);
+        raw[from..from + bytes.len()].copy_from_slice(bytes);
+        refused_content(1, "base.img", &raw)
+    };
+    insta::assert_snapshot!(without(1 << 20, &[]), @"
+    error: looking into the base `base.img`
+      caused by: the image has no FAT16 or FAT32 partition to boot from; it has partition 1: nothing but zeros, partition 2: ext4 `RASPIROOT`
+    hint: the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root
+    ");
+    insta::assert_snapshot!(without(33 << 20, &[]), @"
+    error: looking into the base `base.img`
+      caused by: the image has no ext4 partition for the root file system; it has partition 1: FAT16 `RASPIFIRM`, partition 2: nothing but zeros
+    hint: the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root
+    ");
+    let mut swap = vec![0; 4086];
+    swap.extend_from_slice(b"SWAPSPACE2");
+    insta::assert_snapshot!(without(33 << 20, &swap), @"
+    error: looking into the base `base.img`
+      caused by: the image has no ext4 partition for the root file system; it has partition 1: FAT16 `RASPIFIRM`, partition 2: swap space
+    hint: the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root
+    ");
+    let mut raw = fs::read(folder.join("base.img")).expect("the base");
+    raw[446..510].fill(0);
+    insta::assert_snapshot!(refused_content(1, "base.img", &raw), @"
+    error: looking into the base `base.img`
+      caused by: the image's partition table is empty
+    hint: the base must be a whole disk image for the Raspberry Pi, with a boot and a root partition
+    ");
+    raw[510..512].fill(0);
+    insta::assert_snapshot!(refused_content(2, "base.img", &raw), @"
+    error: preparing the base `base.img`
+      caused by: `base.img` is no base image: its first sector has no partition table (0x55 0xAA at byte [n])
+    hint: give a disk image with a partition table: .img, .img.xz, .img.gz, .img.zst or .tar.xz
+    ");
+}
+
+#[test]
+fn images_of_other_families() {
+    let file = |name: &str| (name.to_owned(), b"x\n".to_vec());
+    let with = |table: Table, on_fat: Vec<(String, Vec<u8>)>| {
+        refused_base(1, &Base { sysconf: None, table, on_fat, ..Base::default() })
+    };
+    let Some(plain) = with(Table::Mbr, vec![file("readme.txt")]) else { return };
+    insta::assert_snapshot!(plain, @"
+    error: looking into the base `base.img`
+      caused by: no FAT in the image has `sysconf.txt` or the Raspberry Pi's firmware; it has partition 1: FAT16 `RASPIFIRM`, partition 2: ext4 `RASPIROOT`
+    hint: take an image from https://raspi.debian.net, such as `20231109_raspi_4_bookworm.img.xz`
+    ");
+    let Some(other) = with(Table::Mbr, vec![file("config.txt")]) else { return };
+    insta::assert_snapshot!(other, @"
+    error: looking into the base `base.img`
+      caused by: partition 1 boots a Raspberry Pi, but has no `sysconf.txt`
+    hint: take an image from https://raspi.debian.net, such as `20231109_raspi_4_bookworm.img.xz`
+    ");
+    let Some(raspios) = with(Table::Mbr, vec![file("config.txt"), file("user-data")]) else { return };
+    insta::assert_snapshot!(raspios, @"
+    error: looking into the base `base.img`
+      caused by: partition 1 boots a Raspberry Pi, but has no `sysconf.txt`: this looks like Raspberry Pi OS, which is set up by cloud-init
+    hint: take an image from https://raspi.debian.net, such as `20231109_raspi_4_bookworm.img.xz`
+    ");
+    let Some(cloud) = with(Table::HybridGpt, vec![file("config.txt")]) else { return };
+    insta::assert_snapshot!(cloud, @"
+    error: looking into the base `base.img`
+      caused by: partition 1 boots a Raspberry Pi, but has no `sysconf.txt`: this looks like Debian's cloud image for the Pi (GPT with a hybrid MBR)
+    hint: take an image from https://raspi.debian.net, such as `20231109_raspi_4_bookworm.img.xz`
+    ");
+}
+
+#[test]
+fn file_systems_that_are_not_supported() {
+    let fat12 = Base { fat: vec!["-F", "12"], fat_size: 4, ..Base::default() };
+    let Some(fat12) = refused_base(1, &fat12) else { return };
+    insta::assert_snapshot!(fat12, @"
+    error: looking into the base `base.img`
+      caused by: the image has no FAT16 or FAT32 partition to boot from; it has partition 1: an unusable FAT (this is a FAT12 file system (2036 clusters); FAT16 or FAT32 is needed), partition 2: ext4 `RASPIROOT`
+    hint: the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root
+    ");
+    let ext2 = Base {
+        ext4: vec!["-b", "4096", "-O", "^has_journal,^extent,^64bit,^metadata_csum,^flex_bg"],
+        ..Base::default()
+    };
+    let Some(ext2) = refused_base(1, &ext2) else { return };
+    insta::assert_snapshot!(ext2, @"
+    error: building the image of `caspar`
+      caused by: cannot write `/etc/hostname`: invalid argument: pwrite: legacy (non-extents) inodes not supported in v1
+    ");
+    let bigalloc = Base { ext4: vec!["-b", "4096", "-O", "bigalloc"], ..Base::default() };
+    let Some(bigalloc) = refused_base(1, &bigalloc) else { return };
+    insta::assert_snapshot!(bigalloc, @"
+    error: building the image of `caspar`
+      caused by: cannot write `/etc/hostname`: unsupported RO_COMPAT features: 0x00000200
+    ");
+    let inline = Base { ext4: vec!["-b", "4096", "-O", "inline_data"], ..Base::default() };
+    let Some(inline) = refused_base(1, &inline) else { return };
+    insta::assert_snapshot!(inline, @"
+    error: looking into the base `base.img`
+      caused by: no ext4 superblock: incompatible filesystem: unsupported features: IncompatibleFeatures(DATA_IN_INODE)
+    hint: the image is damaged or made by something unusual; `e2fsck -fn` on the partition says more
+    ");
+}
+
+#[test]
+fn a_file_system_that_was_not_unmounted() {
+    let after = |request| refused_base(1, &Base { then: Some(request), ..Base::default() });
+    let Some(recovery) = after("feature needs_recovery") else { return };
+    insta::assert_snapshot!(recovery, @"
+    error: looking into the base `base.img`
+      caused by: no ext4 superblock: incompatible filesystem: missing required journal features: 18
+    hint: the image is damaged or made by something unusual; `e2fsck -fn` on the partition says more
+    ");
+    let Some(errors) = after("ssv state 2") else { return };
+    insta::assert_snapshot!(errors, @"
+    error: looking into the base `base.img`
+      caused by: the ext4 file system is unclean: it records errors
+    hint: use an image as it was published: one that never ran
+    ");
+    let Some(mounted) = after("ssv state 0") else { return };
+    insta::assert_snapshot!(mounted, @"
+    error: looking into the base `base.img`
+      caused by: the ext4 file system is unclean: it was not unmounted
+    hint: use an image as it was published: one that never ran
+    ");
+    let Some(orphan) = after("ssv last_orphan 13") else { return };
+    insta::assert_snapshot!(orphan, @"
+    error: looking into the base `base.img`
+      caused by: the ext4 file system is unclean: it has orphaned inodes
+    hint: use an image as it was published: one that never ran
+    ");
+}
+
+/// A sandbox with `base` and an overlay that puts `files` onto it.
+fn with_files(base: &Base, files: &[(&str, Vec<u8>)]) -> Option<Sandbox> {
+    if !have(&MAKERS) {
+        return None;
+    }
+    let sandbox = Sandbox::alone();
+    publish(&base.make(&sandbox.path("work"), "base.img"));
+    sandbox.write("work/overlays/mine/overlay.toml", "summary = \"a test\"\n");
+    for (path, content) in files {
+        sandbox.write(&format!("work/overlays/mine/{path}"), content);
+    }
+    Profile::small(&["mine"]).base("base.img").write(&sandbox);
+    Some(sandbox)
+}
+
+#[test]
+fn a_fat_without_room() {
+    // 512 slots, one of them the label's.
+    let on_fat = (0..510).map(|i| (format!("F{i}.TXT"), Vec::new())).collect();
+    let full = Base { on_fat, ..Base::default() };
+    let note = [("boot/a-note-with-a-long-name.txt", b"x".to_vec())];
+    let Some(sandbox) = with_files(&full, &note) else { return };
+    insta::assert_snapshot!(refused_as_written(1, &sandbox), @"
+    error: building the image of `caspar`
+      caused by: writing `/a-note-with-a-long-name.txt` to the FAT
+      caused by: no room for the name of `a-note-with-a-long-name.txt` in its folder on the FAT: it takes 4 slots in a row, and of the 512 there at most 0 are free in a row
+    hint: a name of up to 13 characters takes two slots and each 13 more another one: shorten the names, or put the files into a folder
+    ");
+    // The file that is there can still be edited.
+    let Some(sandbox) = with_files(&full, &[]) else { return };
+    sandbox.run(&["build", "--all", "-p", "magi.toml"]).ok();
+    let large = Base { on_fat: vec![("KERNEL.IMG".into(), vec![1; 31 << 20])], ..Base::default() };
+    let Some(sandbox) = with_files(&large, &[("boot/more.bin", vec![1; 2 << 20])]) else { return };
+    insta::assert_snapshot!(refused_as_written(1, &sandbox), @"
+    error: building the image of `caspar`
+      caused by: writing `/more.bin` to the FAT
+      caused by: no room for `more.bin` on the FAT: it takes 2097152 bytes, 962560 are free, 1134592 are missing
+    hint: take a base with a larger boot partition, or put less into `boot/`
+    ");
+}
+
+#[test]
+fn an_ext4_without_room() {
+    let filled = Base { on_ext4: vec![("/var/filled", vec![1; 22 << 20])], ..Base::default() };
+    let Some(sandbox) = with_files(&filled, &[("files/srv/more", vec![1; 5 << 20])]) else { return };
+    insta::assert_snapshot!(refused_as_written(1, &sandbox), @"
+    error: building the image of `caspar`
+      caused by: the root file system has no room: 5259264 bytes are needed, 3973120 are free, 1286144 are missing
+    hint: leave something out, or use a base with a larger root partition
+    ");
+    let no_inodes = Base { ext4: vec!["-b", "4096", "-N", "80"], ..Base::default() };
+    let many: Vec<_> = (0..100).map(|i| format!("files/srv/{i}")).collect();
+    let many: Vec<_> = many.iter().map(|path| (path.as_str(), Vec::new())).collect();
+    let Some(sandbox) = with_files(&no_inodes, &many) else { return };
+    insta::assert_snapshot!(refused_as_written(1, &sandbox), @"
+    error: building the image of `caspar`
+      caused by: the root file system has too few inodes: 101 are needed, 24 are free
+    hint: leave something out, or use a base with a larger root partition
+    ");
+}
+
+#[test]
+fn an_ext4_filled_nearly_to_the_last_block_stays_clean() {
+    if !have(&common::image::JUDGES) {
+        return;
+    }
+    let filled = Base { on_ext4: vec![("/var/filled", vec![1; 22 << 20])], ..Base::default() };
+    for size in [2_500_000, 3_000_000, 3_500_000] {
+        let Some(sandbox) = with_files(&filled, &[("files/srv/more", vec![1; size])]) else { return };
+        let ran = sandbox.run(&["build", "--all", "-p", "magi.toml"]);
+        if ran.code == Some(0) {
+            common::image::Image::open(&sandbox.work("out/magi-caspar.img")).judge();
+        } else {
+            ran.failed(1);
+            assert_eq!(sandbox.out(), [] as [&str; 0]);
+        }
+    }
+}
+
+#[test]
+fn two_partitions_that_could_each_be_the_root() {
+    if !have(&MAKERS) {
+        return;
+    }
+    let sandbox = Sandbox::alone();
+    let raw = Base::default().make(&sandbox.path("work"), "base.img");
+    let mut bytes = fs::read(&raw).expect("the base");
+    let ext4 = bytes[33 << 20..65 << 20].to_vec();
+    bytes.truncate(65 << 20);
+    bytes.extend_from_slice(&ext4);
+    bytes.extend_from_slice(&[0; 1 << 20]);
+    fs::write(&raw, bytes).expect("the base");
+    let script = format!("echo 'start=65MiB, size=32MiB, type=83' | sfdisk --quiet --append {}", arg(&raw));
+    run("sh", &["-c", &script]);
+    publish(&raw);
+    insta::assert_snapshot!(refused(1, &sandbox, "base.img"), @"
+    error: looking into the base `base.img`
+      caused by: partitions 2 and 3 are both ext4 and of the same size; either could be the root file system
+    hint: remove the other partition from the base image
+    ");
+}
+
+#[test]
+fn inspect_and_verify_of_what_is_no_image() {
+    let sandbox = Sandbox::alone();
+    let text: PathBuf = sandbox.write("work/text.img", "hello\n".repeat(1000));
+    insta::assert_snapshot!(sandbox.run(&["inspect", arg(&text)]).failed(1), @"
+    error: reading the partitions of `[sandbox]/work/text.img`
+      caused by: the image has no partition table: its first sector doesn't end in 55 AA
+    hint: the base must be a whole disk image for the Raspberry Pi, with a boot and a root partition
+    ");
+    insta::assert_snapshot!(sandbox.run(&["inspect", "gone.img"]).failed(1), @"
+    error: opening `gone.img`
+      caused by: cannot read `gone.img`
+      caused by: No such file or directory (os error 2)
+    hint: check the path
+    ");
+    insta::assert_snapshot!(sandbox.run(&["verify", "text.img"]).failed(1), @"
+    error: `text.img` has no manifest beside it: `text.manifest.json` isn't there
+    hint: name it with `--manifest`; a build leaves it beside the image
+    ");
+    sandbox.write("work/text.manifest.json", "{}");
+    insta::assert_snapshot!(sandbox.run(&["verify", "text.img"]).failed(1), @"
+    error: `text.manifest.json` isn't a manifest of magi-image: missing field `format` at line 1 column 2
+    hint: build the image again
+    ");
+    if let Some(bytes) = packed("xz") {
+        sandbox.write("work/cut.img.xz", &bytes[..bytes.len() / 2]);
+        insta::assert_snapshot!(anywhere(&sandbox.run(&["inspect", "cut.img.xz"]).failed(3)), @"
+        error: opening `cut.img.xz`
+          caused by: `cut.img.xz` is damaged: xz data ends too early at byte [n]
+        hint: get the file again from its source
+        ");
+    }
+}
