@@ -1,0 +1,230 @@
+//! Images whose partition table, FAT or ext4 lie: whatever is read, it ends soon, without a panic and
+//! without wanting much memory. Which bytes are changed is the same in every run.
+
+mod common;
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::bases::{Base, MAKERS, Table};
+use common::tools::{arg, have, run};
+use common::{Profile, Sandbox, image};
+use magi_image::base::facts;
+use magi_image::inspect;
+use magi_image::progress::Silent;
+
+const MIB: u64 = 1 << 20;
+/// For one look into one image; a second on an idle machine would be much.
+const LONGEST: Duration = Duration::from_secs(20);
+/// What all looks together may want besides what the program had: the sample's raw size.
+const MOST_MEMORY: u64 = 224 * MIB;
+
+/// A sequence of numbers that only looks random (Knuth's MMIX constants).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// A few bytes that are changed.
+#[derive(Debug, Clone)]
+struct Mutation {
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+/// How many times as many mutants as usual, for a longer search: `MAGI_TEST_MUTANTS=20 cargo test --test mutated`.
+fn times() -> usize {
+    std::env::var("MAGI_TEST_MUTANTS").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
+}
+
+/// `count` mutations within `regions` (start and length in bytes), each region as often as any other.
+fn mutations(image: &Path, regions: &[(u64, u64)], count: usize) -> Vec<Mutation> {
+    let mut numbers = Numbers(6);
+    let file = File::open(image).expect("the image");
+    let mut made = Vec::new();
+    for index in 0..count {
+        let (start, length) = regions[index % regions.len()];
+        let offset = start + numbers.below(length);
+        let mut bytes = vec![0; if numbers.below(2) == 0 { 1 } else { 4 }];
+        file.read_exact_at(&mut bytes, offset).expect("bytes");
+        match numbers.below(4) {
+            0 => bytes[0] ^= 1 << numbers.below(8),
+            1 => bytes.fill(0xFF),
+            2 => bytes.fill(0),
+            _ => bytes.iter_mut().for_each(|byte| *byte = u8::try_from(numbers.below(256)).unwrap_or(0)),
+        }
+        made.push(Mutation { offset, bytes });
+    }
+    made
+}
+
+/// Does `work` with the image as `mutation` makes it, and undoes the change.
+fn with<T>(image: &Path, mutation: &Mutation, work: impl FnOnce() -> T) -> T {
+    let file = File::options().read(true).write(true).open(image).expect("the image");
+    let mut before = vec![0; mutation.bytes.len()];
+    file.read_exact_at(&mut before, mutation.offset).expect("bytes");
+    file.write_all_at(&mutation.bytes, mutation.offset).expect("a change");
+    let result = work();
+    file.write_all_at(&before, mutation.offset).expect("the change undone");
+    result
+}
+
+/// The most memory that this process ever had mapped, in bytes; `None` where the system doesn't say.
+fn memory_peak() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmPeak:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
+/// Looks into `image` as every mutation makes it. How it's found is no matter, only that it ends well.
+fn look_into_all(image: &Path, mutations: &[Mutation]) {
+    inspect::inspect(image, &Silent).expect("a sound image");
+    facts::survey(image, false).expect("a sound base");
+    let before = memory_peak();
+    let mut accepted = 0;
+    for mutation in mutations {
+        with(image, mutation, || {
+            let (done, wait) = mpsc::channel();
+            let path = image.to_owned();
+            let looking = thread::spawn(move || {
+                let found = inspect::inspect(&path, &Silent).is_ok();
+                let usable = facts::survey(&path, false).is_ok();
+                let _ = done.send(found && usable);
+            });
+            match wait.recv_timeout(LONGEST) {
+                Ok(usable) => accepted += usize::from(usable),
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("no end with {mutation:?}"),
+                Err(mpsc::RecvTimeoutError::Disconnected) => panic!("a panic with {mutation:?}"),
+            }
+            looking.join().unwrap_or_else(|_| panic!("a panic with {mutation:?}"));
+        });
+    }
+    eprintln!("{accepted} of {} mutants were still taken for a base", mutations.len());
+    if let (Some(before), Some(after)) = (before, memory_peak()) {
+        assert!(after - before < MOST_MEMORY, "{} MiB more were wanted", (after - before) / MIB);
+    }
+}
+
+/// Builds on `image` as every mutation makes it; it may fail, but only in words.
+fn build_on_all(sandbox: &Sandbox, image: &Path, mutations: &[Mutation]) {
+    Profile::small(&["common", "firstboot"]).base(arg(image)).write(sandbox);
+    let args = ["build", "--all", "-p", "magi.toml", "-q", "--insecure-no-checksum"];
+    for mutation in mutations {
+        let start = Instant::now();
+        // An allocation of more than this many KiB fails, and the program with it.
+        let mut shell = Command::new("sh");
+        let limited = sandbox.spawnable(&args);
+        shell.args(["-c", "ulimit -v 1500000; exec \"$@\"", "sh"]).arg(limited.get_program()).args(args);
+        shell.current_dir(sandbox.path("work")).env("HOME", sandbox.path("home"));
+        shell.env("XDG_CACHE_HOME", sandbox.path("cache"));
+        let output = with(image, mutation, || shell.output().expect("sh"));
+        let ran = sandbox.ran(&output);
+        assert!(matches!(ran.code, Some(0..=3)), "{mutation:?}: {ran:?}");
+        assert!(!ran.stderr.contains("panicked"), "{mutation:?}: {ran:?}");
+        assert!(start.elapsed() < LONGEST, "{mutation:?} took {:?}", start.elapsed());
+        let expected = if ran.code == Some(0) { 3 } else { 0 };
+        assert_eq!(sandbox.out().len(), expected, "{mutation:?}: {ran:?}");
+        let _ = fs::remove_dir_all(sandbox.work("out"));
+        let _ = fs::remove_dir_all(sandbox.cache());
+    }
+}
+
+/// The sample, raw.
+fn sample(sandbox: &Sandbox) -> PathBuf {
+    sandbox.run(&["plan", "--all", "--base", "sample", "-q"]).ok();
+    let raw = sandbox.cache().join("raw");
+    let name = common::sandbox::names(&raw).into_iter().find(|name| name.ends_with(".img"));
+    let copy = sandbox.work("sample.img");
+    image::copy(&raw.join(name.expect("the sample")), &copy);
+    copy
+}
+
+/// Partition table, FAT16 (boot sector, table, root directory) and ext4 (superblock, group descriptors, the
+/// first inodes) of the sample, by the layout that its script gives it.
+const SAMPLE: [(u64, u64); 7] = [
+    (440, 72),
+    (4 * MIB, 64),
+    (4 * MIB + 512, 128),
+    (4 * MIB + 16 * 512 + 0x4000, 800),
+    (68 * MIB + 1024, 1024),
+    (68 * MIB + 4096, 128),
+    (68 * MIB + 4096 * 300, 64 << 10),
+];
+
+#[test]
+fn the_sample_with_bytes_changed() {
+    let sandbox = Sandbox::alone();
+    let image = sample(&sandbox);
+    look_into_all(&image, &mutations(&image, &SAMPLE, 210 * times()));
+}
+
+/// Without checksums, so that a change is not noticed by them but by what comes of it.
+fn unchecked(sandbox: &Sandbox) -> Option<(PathBuf, Vec<(u64, u64)>)> {
+    if !have(&MAKERS) || !have(&["debugfs"]) {
+        return None;
+    }
+    let base = Base {
+        table: Table::Mbr,
+        fat: vec!["-F", "32", "-s", "1"],
+        fat_size: 40,
+        ext4: vec!["-b", "4096", "-O", "^metadata_csum,^64bit"],
+        ..Base::default()
+    };
+    let image = base.make(&sandbox.path("work"), "base.img");
+    let (fat, ext4) = (MIB, 41 * MIB);
+    let device = format!("{}?offset={ext4}", arg(&image));
+    let mut regions = vec![
+        (440, 72),
+        (fat, 96),
+        (fat + 512, 512),
+        (fat + 32 * 512, 256),
+        (ext4 + 1024, 256),
+        (ext4 + 4096, 64),
+    ];
+    // Where FAT32 has its root directory: behind the reserved sectors and both tables.
+    let mut boot = [0; 64];
+    File::open(&image).expect("the image").read_exact_at(&mut boot, fat).expect("a boot sector");
+    let sectors = u32::from_le_bytes(boot[36..40].try_into().expect("four bytes"));
+    regions.push((fat + (32 + 2 * u64::from(sectors)) * 512, 256));
+    for path in ["/", "/etc", "/var/lib/dpkg", "/etc/shadow"] {
+        let block = run("debugfs", &["-R", &format!("blocks {path}"), &device]);
+        let block: u64 = block.split_whitespace().next().expect("a block").parse().expect("a number");
+        regions.push((ext4 + block * 4096, 200));
+        let place = run("debugfs", &["-R", &format!("imap {path}"), &device]);
+        regions.push((inode_offset(&place, ext4), 128));
+    }
+    Some((image, regions))
+}
+
+/// From debugfs's "Inode 12 is part of block group 0\n\tlocated at block 38, offset 0x0b00".
+fn inode_offset(imap: &str, ext4: u64) -> u64 {
+    let (_, rest) = imap.split_once("located at block ").expect("a place");
+    let (block, offset) = rest.trim().split_once(", offset 0x").expect("a place in it");
+    let offset = u64::from_str_radix(offset, 16).expect("a number");
+    ext4 + block.parse::<u64>().expect("a number") * 4096 + offset
+}
+
+#[test]
+fn file_systems_without_checksums_with_bytes_changed() {
+    let sandbox = Sandbox::alone();
+    let Some((image, regions)) = unchecked(&sandbox) else { return };
+    look_into_all(&image, &mutations(&image, &regions, 300 * times()));
+}
+
+#[test]
+fn builds_on_bases_with_bytes_changed() {
+    let sandbox = Sandbox::alone();
+    let Some((image, regions)) = unchecked(&sandbox) else { return };
+    let all = mutations(&image, &regions, (300 + 30) * times());
+    // Others than those that the test above looks at, from every region.
+    build_on_all(&sandbox, &image, &all[300 * times()..]);
+}
