@@ -1,0 +1,376 @@
+//! The built-in overlays with various settings: what lands in the image is given to the programs that will
+//! read it on the node.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use common::image::{Image, JUDGES};
+use common::sandbox::names;
+use common::tools::{arg, command, find, have, said};
+use common::{Profile, Sandbox};
+
+/// A node's files as they are in its image.
+struct Node {
+    sandbox: Sandbox,
+    name: String,
+}
+
+impl Node {
+    /// Builds `node` of `profile` on the sample and takes its files out again.
+    fn of(profile: &Profile, node: &str) -> Option<Self> {
+        Self::after(profile, node, |_| {})
+    }
+
+    fn after(profile: &Profile, node: &str, prepare: impl FnOnce(&Sandbox)) -> Option<Self> {
+        if !have(&JUDGES) {
+            return None;
+        }
+        let sandbox = Sandbox::new();
+        profile.write(&sandbox);
+        prepare(&sandbox);
+        sandbox.run(&["build", "--node", node, "-p", "magi.toml", "-q"]).ok();
+        let image = Image::open(&sandbox.work(&format!("out/magi-{node}.img")));
+        image.judge();
+        for folder in ["/etc", "/usr/local", "/var/lib"] {
+            let parent = folder.rsplit_once('/').map_or("", |(parent, _)| parent);
+            image.extract(folder, &sandbox.path(&format!("tree{parent}")));
+        }
+        Some(Self { sandbox, name: node.to_owned() })
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.sandbox.path(&format!("tree{path}"))
+    }
+
+    #[track_caller]
+    fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+    }
+
+    /// Runs `script` where there is no network but a node's own wired port.
+    fn on_a_network_of_its_own(&self, interface: &str, script: &str) -> Option<Output> {
+        if !have(&["unshare", "ip"]) {
+            return None;
+        }
+        let ports = format!(
+            "ip link set lo up; ip link add {interface} type veth peer name other; ip link set {interface} up"
+        );
+        let addresses =
+            format!("ip addr add 10.0.0.13/24 dev {interface}; ip addr add 10.0.0.11/24 dev {interface}");
+        let script = format!("set -e; {ports}; {addresses}; {script}");
+        let probe = command("unshare").args(["-rn", "true"]).output().expect("unshare");
+        if !probe.status.success() {
+            eprintln!("not tried: this user has no name spaces: {}", said(&probe));
+            return None;
+        }
+        Some(command("unshare").args(["-rn", "sh", "-c", &script]).output().expect("unshare"))
+    }
+
+    #[track_caller]
+    fn keepalived_agrees(&self, interface: &str) {
+        if !have(&["keepalived"]) {
+            return;
+        }
+        let conf = "/etc/keepalived/keepalived.conf";
+        let here = self
+            .text(conf)
+            .replace("\"/etc/keepalived", &format!("\"{}", arg(&self.path("/etc/keepalived"))));
+        fs::write(self.path(conf), here).expect("the configuration");
+        let check = format!(
+            "exec keepalived --config-test --log-console --dont-fork --use-file {}",
+            arg(&self.path(conf))
+        );
+        let Some(output) = self.on_a_network_of_its_own(interface, &check) else { return };
+        assert!(output.status.success(), "{}: {}", self.name, said(&output));
+        for complaint in ["Unknown keyword", "Warning", "SECURITY"] {
+            assert!(!said(&output).contains(complaint), "{}: {}", self.name, said(&output));
+        }
+    }
+
+    #[track_caller]
+    fn nft_agrees(&self) {
+        if !have(&["nft"]) {
+            return;
+        }
+        let check = format!("exec nft --check --file {}", arg(&self.path("/etc/nftables.conf")));
+        let Some(output) = self.on_a_network_of_its_own("eth0", &check) else { return };
+        assert!(output.status.success(), "{}: {}", self.name, said(&output));
+    }
+
+    #[track_caller]
+    fn systemd_agrees(&self) {
+        if !have(&["systemd-analyze"]) {
+            return;
+        }
+        // What systemd looks for besides the units.
+        let program = self.path("/usr/sbin/modprobe");
+        fs::create_dir_all(self.path("/usr/sbin")).expect("a folder");
+        fs::copy(self.path("/usr/local/lib/magi/firstboot"), &program).expect("a program");
+        for (link, target) in [("/sbin", "usr/sbin"), ("/bin", "usr/bin"), ("/lib", "usr/lib")] {
+            let _ = std::os::unix::fs::symlink(target, self.path(link));
+        }
+        let units = names(&self.path("/etc/systemd/system"));
+        let ours: Vec<_> =
+            units.iter().filter(|name| name.starts_with("magi-") || *name == "k3s.service").collect();
+        assert!(!ours.is_empty(), "{units:?}");
+        for unit in ours {
+            let root = format!("--root={}", arg(&self.sandbox.path("tree")));
+            let args = ["verify", &root, "--man=no", "--recursive-errors=no", unit];
+            let output = command("systemd-analyze").args(args).output().expect("systemd-analyze");
+            // What is said of units that this root doesn't have is none of ours.
+            let elsewhere = ["Failed to create", "Failed to add", "not found"];
+            let said = said(&output);
+            let complaints: Vec<_> = said
+                .lines()
+                .filter(|line| line.contains("magi") || line.contains("k3s"))
+                .filter(|line| !elsewhere.iter().any(|known| line.contains(known)))
+                .collect();
+            assert!(complaints.is_empty(), "{unit}: {complaints:?}");
+        }
+    }
+
+    #[track_caller]
+    fn shells_agree(&self) {
+        let mut scripts = Vec::new();
+        for folder in ["/usr/local/lib/magi", "/usr/local/bin", "/etc/keepalived"] {
+            scripts_below(&self.path(folder), &mut scripts);
+        }
+        assert!(scripts.len() >= 4, "{scripts:?}");
+        for script in &scripts {
+            let output = command("sh").args(["-n", arg(script)]).output().expect("sh");
+            assert!(output.status.success(), "{}", said(&output));
+        }
+        if have(&["shellcheck"]) {
+            // Where `.` leads on the node is not known here.
+            let mut check = command("shellcheck");
+            let output =
+                check.args(["--severity=warning", "--exclude=SC1091"]).args(&scripts).output().expect("it");
+            assert!(output.status.success(), "{}: {}", self.name, said(&output));
+        }
+    }
+
+    #[track_caller]
+    fn parsers_agree(&self) {
+        let python = |code: &str, file: &Path| {
+            let output = command("python3").args(["-c", code, arg(file)]).output().expect("python3");
+            assert!(output.status.success(), "{}: {}", file.display(), said(&output));
+        };
+        if have(&["python3"]) {
+            let daemon = self.path("/etc/docker/daemon.json");
+            if daemon.exists() {
+                python("import json, sys; json.load(open(sys.argv[1]))", &daemon);
+            }
+            let yaml = command("python3").args(["-c", "import yaml"]).output().expect("python3");
+            if !yaml.status.success() {
+                return eprintln!("not tried: python3 has no yaml");
+            }
+            let mut files = Vec::new();
+            files_below(&self.path("/etc/rancher"), &mut files);
+            files_below(&self.path("/var/lib/rancher"), &mut files);
+            for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "yaml")) {
+                python(
+                    "import yaml, sys; assert all(isinstance(d, dict) for d in yaml.safe_load_all(open(sys.argv[1])))",
+                    file,
+                );
+            }
+        }
+    }
+
+    /// Every program that is installed here has its say.
+    #[track_caller]
+    fn all_agree(&self) {
+        self.keepalived_agrees("eth0");
+        self.nft_agrees();
+        self.systemd_agrees();
+        self.shells_agree();
+        self.parsers_agree();
+        self.sshd_agrees();
+    }
+
+    #[track_caller]
+    fn sshd_agrees(&self) {
+        if find("sshd").is_none() || !have(&["ssh-keygen"]) {
+            return eprintln!("not tried: sshd is not installed");
+        }
+        let key = self.sandbox.path("host_key");
+        common::tools::run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", arg(&key)]);
+        let ours = self.path("/etc/ssh/sshd_config.d/10-magi.conf");
+        let output = command("sshd").args(["-t", "-h", arg(&key), "-f", arg(&ours)]).output().expect("sshd");
+        assert!(output.status.success(), "{}", said(&output));
+    }
+}
+
+fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    for name in names(folder) {
+        let path = folder.join(name);
+        if path.is_dir() && !path.is_symlink() {
+            files_below(&path, found);
+        } else if path.is_file() && !path.is_symlink() {
+            found.push(path);
+        }
+    }
+}
+
+fn scripts_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    let mut files = Vec::new();
+    files_below(folder, &mut files);
+    found.extend(
+        files.into_iter().filter(|file| fs::read(file).is_ok_and(|text| text.starts_with(b"#!/bin/sh"))),
+    );
+}
+
+#[test]
+fn under_dhcp() {
+    let Some(node) = Node::of(&Profile::default(), "caspar") else { return };
+    node.all_agree();
+    assert!(!node.text("/etc/keepalived/keepalived.conf").contains("unicast"));
+    assert!(node.text("/etc/keepalived/keepalived.conf").contains("priority 198"));
+    assert!(node.text("/etc/network/interfaces.d/eth0").contains("dhcp"));
+    assert!(node.text("/etc/rancher/k3s/config.yaml").contains("10.0.0.100"));
+    let packages = node.text("/etc/magi/packages");
+    for package in
+        ["docker-ce", "keepalived", "git", "tmux", "vim", "curl", "python3", "lsof", "ca-certificates"]
+    {
+        assert!(packages.split_whitespace().any(|word| word == package), "{package} in {packages}");
+    }
+    assert!(!node.path("/var/lib/rancher/k3s/server/manifests/traefik-config.yaml").exists());
+}
+
+#[test]
+fn with_fixed_addresses() {
+    let Some(node) = Node::of(&Profile::fixed(), "melchior") else { return };
+    node.all_agree();
+    insta::assert_snapshot!(node.text("/etc/network/interfaces.d/eth0"), @"
+    auto eth0
+
+    iface eth0 inet static
+        address 10.0.0.11/24
+        gateway 10.0.0.1
+    iface eth0 inet6 auto
+    ");
+    insta::assert_snapshot!(node.text("/etc/resolv.conf"), @"nameserver 10.0.0.1");
+    insta::assert_snapshot!(node.text("/etc/hosts"), @"
+    127.0.0.1 localhost
+    127.0.1.1 melchior
+    ::1 localhost ip6-localhost ip6-loopback
+    ff02::1 ip6-allnodes
+    ff02::2 ip6-allrouters
+
+    # the cluster's virtual address
+    10.0.0.100 magi
+    10.0.0.12 balthazar
+    10.0.0.13 caspar
+    ");
+    let keepalived = node.text("/etc/keepalived/keepalived.conf");
+    assert!(
+        keepalived.contains("unicast_src_ip 10.0.0.11") && keepalived.contains("priority 200"),
+        "{keepalived}"
+    );
+    assert!(node.path("/var/lib/rancher/k3s/server/manifests/traefik-config.yaml").exists());
+    let firewall = node.text("/etc/nftables.conf");
+    assert!(firewall.contains("10.0.0.11, 10.0.0.12, 10.0.0.13"), "{firewall}");
+}
+
+#[test]
+fn with_debians_docker_no_ingress_and_k3s_images() {
+    let profile = Profile::default()
+        .cluster_instead("name = \"home\"\nvip = \"192.168.1.5\"\n")
+        .settings(
+            "common",
+            "packages = [\"htop\", \"g++\"]\ntimezone = \"Europe/Berlin\"\nconsole = \"open\"",
+        )
+        .settings("docker", "source = \"debian\"")
+        .settings("ingress", "controller = \"none\"")
+        .settings("k3s", "airgap = true")
+        .settings("vip", "router_id = 255");
+    let Some(node) = Node::of(&profile, "melchior") else { return };
+    node.all_agree();
+    let packages = node.text("/etc/magi/packages");
+    assert!(packages.contains("docker.io") && !packages.contains("docker-ce"), "{packages}");
+    assert!(packages.contains("htop") && packages.contains("g++"), "{packages}");
+    assert!(!node.path("/etc/apt/sources.list.d/docker.sources").exists());
+    assert!(!node.path("/etc/apt/keyrings/docker.asc").exists());
+    assert!(node.text("/etc/rancher/k3s/config.yaml").contains("- traefik"));
+    assert!(!node.path("/var/lib/rancher/k3s/server/manifests/traefik-config.yaml").exists());
+    assert!(node.path("/var/lib/rancher/k3s/agent/images/k3s-airgap-images-arm64.tar.zst").exists());
+    assert!(node.text("/etc/shadow").starts_with("root::"));
+    assert_eq!(node.text("/etc/timezone"), "Europe/Berlin\n");
+    let zone = fs::read_link(node.path("/etc/localtime")).expect("a link");
+    assert_eq!(zone, Path::new("/usr/share/zoneinfo/Europe/Berlin"));
+    assert!(node.text("/etc/nftables.conf").contains("192.168.0.0/16"));
+}
+
+#[test]
+fn with_another_interface() {
+    let profile = Profile::default().cluster("interface = \"end0\"\n");
+    let Some(node) = Node::of(&profile, "caspar") else { return };
+    node.keepalived_agrees("end0");
+    node.nft_agrees();
+    let network = node.text("/etc/network/interfaces.d/eth0");
+    assert!(network.contains("auto end0") && !network.contains("auto eth0"), "{network}");
+}
+
+#[test]
+fn with_everything_set() {
+    let profile = Profile::fixed()
+        .settings(
+            "k3s",
+            "manifests = [\"apps\", \"one.yaml\"]\nconfig = [\"50-mine.yaml\"]\ndisable = [\"servicelb\", \"metrics-server\"]\n\
+             cluster_cidr = \"10.52.0.0/16\"\nservice_cidr = \"10.53.0.0/16\"\nflannel_backend = \"host-gw\"\n\
+             kubeconfig_mode = \"0644\"\ntls_san = [\"k3s.example.org\", \"10.0.0.99\"]",
+        )
+        .settings(
+            "firewall",
+            "lan = [\"10.0.0.0/24\", \"10.0.1.0/24\"]\nlan6 = [\"fd00::/8\"]\nweb = [\"tcp/80\", \"udp/4000-4010\"]\nallow = [\"tcp/9100\"]",
+        );
+    let site = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: site\n";
+    let node = Node::after(&profile, "melchior", |sandbox| {
+        sandbox.write("work/apps/blog/site.yaml", site);
+        sandbox.write("work/apps/readme.txt", "not a manifest\n");
+        sandbox.write("work/one.yaml", site);
+        sandbox.write("work/50-mine.yaml", "debug: true\n");
+    });
+    let Some(node) = node else { return };
+    node.all_agree();
+    let manifests = "/var/lib/rancher/k3s/server/manifests";
+    assert_eq!(node.text(&format!("{manifests}/blog/site.yaml")), site);
+    assert_eq!(node.text(&format!("{manifests}/one.yaml")), site);
+    assert!(!node.path(&format!("{manifests}/readme.txt")).exists());
+    assert_eq!(node.text("/etc/rancher/k3s/config.yaml.d/50-mine.yaml"), "debug: true\n");
+    let config = node.text("/etc/rancher/k3s/config.yaml");
+    for word in
+        ["10.52.0.0/16", "10.53.0.0/16", "host-gw", "0644", "k3s.example.org", "10.0.0.99", "servicelb"]
+    {
+        assert!(config.contains(word), "{word} in {config}");
+    }
+    let firewall = node.text("/etc/nftables.conf");
+    for word in ["10.0.1.0/24", "fd00::/8", "udp dport 4000-4010", "tcp dport 9100"] {
+        assert!(firewall.contains(word), "{word} in {firewall}");
+    }
+}
+
+#[test]
+fn alone() {
+    for uses in
+        [&["common"][..], &["docker"], &["k3s"], &["vip"], &["ingress"], &["firewall"], &["firstboot"]]
+    {
+        let Some(node) = Node::of(&Profile::small(uses), "caspar") else { return };
+        node.systemd_agrees();
+        assert!(node.path("/usr/local/lib/magi/firstboot").exists(), "{uses:?}");
+        let units = names(&node.path("/etc/systemd/system/multi-user.target.wants"));
+        assert!(units.iter().any(|unit| unit == "magi-firstboot.service"), "{uses:?}: {units:?}");
+    }
+}
+
+#[test]
+fn the_first_node_begins_when_none_is_said_to() {
+    let Some(node) = Node::of(&Profile::small(&["k3s"]), "caspar") else { return };
+    assert!(
+        node.text("/etc/magi/magi.conf").contains("MAGI_INIT=yes"),
+        "{}",
+        node.text("/etc/magi/magi.conf")
+    );
+}

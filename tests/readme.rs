@@ -1,0 +1,178 @@
+//! What the README and the documentation tell people to type, typed.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::Sandbox;
+use common::image::{Image, JUDGES};
+use common::sandbox::{copy_folder, set_mode};
+use common::tools::{arg, have, said};
+
+/// Stands for cargo: builds nothing, for the binary is there, and doesn't start these tests again.
+const CARGO: &str = r#"#!/bin/sh
+case "$*" in
+"run --release -- "*) shift 3; exec "$BINARY" "$@" ;;
+"test") ;;
+"install --path .") [ -f Cargo.toml ] && cp "$BINARY" "$BIN/magi-image" ;;
+*) echo "the README calls cargo in a new way: $*" >&2; exit 1 ;;
+esac
+"#;
+
+/// Stands for an editor: takes the sample as the base, for the real one would be downloaded.
+const EDITOR: &str = r#"#!/bin/sh
+sed -i 's/^image = .*/image = "sample"/' "$1" && grep -q '^image = "sample"' "$1"
+"#;
+
+/// A fresh clone, as far as the commands look at it, and the two stand-ins.
+fn clone() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let repo = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["profiles", "overlays", "docs"] {
+        copy_folder(&repo.join(folder), &sandbox.work(folder));
+    }
+    for file in ["Cargo.toml", "README.md"] {
+        fs::copy(repo.join(file), sandbox.work(file)).expect("a copy");
+    }
+    for (name, script) in [("cargo", CARGO), ("edit", EDITOR)] {
+        set_mode(&sandbox.write(&format!("bin/{name}"), script), 0o755);
+    }
+    sandbox
+}
+
+/// Types `script` in the clone.
+#[track_caller]
+fn typed(sandbox: &Sandbox, folder: &str, script: &str) -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let clean = sandbox.command(&[]);
+    let mut shell = assert_cmd::Command::new("sh");
+    for (name, value) in clean.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let output = shell
+        .args(["-e", "-c", script])
+        .current_dir(sandbox.work(folder))
+        .env("PATH", format!("{}:{path}", sandbox.path("bin").display()))
+        .env("BIN", sandbox.path("bin"))
+        .env("BINARY", clean.get_program())
+        .env("EDITOR", "edit")
+        .output()
+        .expect("sh");
+    assert!(output.status.success(), "{script}\n{}", said(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The commands of every block of a document that shows a console.
+fn blocks(document: &str) -> Vec<String> {
+    let blocks =
+        document.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+    let commands = |block: &str| {
+        block.lines().filter_map(|line| line.strip_prefix("$ ")).map(|c| format!("{c}\n")).collect()
+    };
+    blocks.map(commands).collect()
+}
+
+fn readme() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the README")
+}
+
+#[test]
+fn every_command_of_the_readme_works() {
+    let sandbox = clone();
+    let blocks = blocks(&readme());
+    assert!(blocks.len() >= 3, "{blocks:?}");
+    for block in &blocks {
+        typed(&sandbox, "", block);
+    }
+    for folder in ["out", "home/out"] {
+        for node in ["melchior", "balthazar", "caspar"] {
+            assert!(sandbox.work(folder).join(format!("magi-{node}.img")).is_file(), "{folder} lacks {node}");
+        }
+    }
+    // A lost card: the same image again, from the same secrets.
+    let secrets = sandbox.work("home/profiles/magi.secrets.toml");
+    let (made, image) =
+        (fs::read(&secrets).expect("secrets"), fs::read(sandbox.work("home/out/magi-caspar.img.sha256")));
+    assert!(readme().contains("`magi-image build --node caspar`"));
+    typed(&sandbox, "home", "magi-image build --node caspar");
+    assert_eq!(fs::read(&secrets).expect("secrets"), made);
+    assert_eq!(fs::read(sandbox.work("home/out/magi-caspar.img.sha256")).ok(), image.ok());
+}
+
+#[test]
+fn every_command_and_option_that_the_readme_names_is_there() {
+    let sandbox = Sandbox::new();
+    let readme = readme();
+    let table: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `magi-image ")).collect();
+    assert!(table.len() >= 7, "{table:?}");
+    let mut help = sandbox.run(&["--help"]).ok().stdout;
+    for line in table {
+        for call in line.split("`magi-image ").skip(1) {
+            let name = call.split([' ', '`']).next().unwrap_or_default();
+            help.push_str(&sandbox.run(&[name, "--help"]).ok().stdout);
+        }
+    }
+    for option in readme
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .flat_map(str::split_whitespace)
+        .filter(|word| word.starts_with("--"))
+    {
+        let option = option.trim_end_matches(|c: char| !c.is_ascii_lowercase());
+        let cargos = ["--release", "--path"].contains(&option);
+        assert!(cargos || option.is_empty() || help.contains(option), "there is no {option}");
+    }
+    for variable in ["MAGI_IMAGE_SECRETS", "MAGI_IMAGE_PROFILE", "MAGI_IMAGE_CACHE_DIR"] {
+        assert!(readme.contains(variable) && help.contains(variable), "{variable}");
+    }
+}
+
+#[test]
+fn every_file_that_the_readme_links_to_is_there() {
+    let repo = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for document in ["README.md", "docs/overlays.md", "docs/first-boot.md"] {
+        let path = repo.join(document);
+        let text = fs::read_to_string(&path).expect("a document");
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
+            let target = path.with_file_name(link.split('#').next().unwrap_or(link));
+            assert!(target.exists(), "{document} links to {link}");
+        }
+    }
+}
+
+#[test]
+fn the_example_overlay_does_what_the_docs_say() {
+    let sandbox = clone();
+    let docs = fs::read_to_string(sandbox.work("docs/overlays.md")).expect("the docs");
+    let shown: Vec<&str> = docs.lines().filter_map(|line| line.strip_prefix("    magi-image ")).collect();
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    for command in shown {
+        let plan = typed(&sandbox, "", &format!("\"$BINARY\" {command}"));
+        assert!(plan.contains("whoami.txt") && plan.contains("prometheus-node-exporter"), "{plan}");
+    }
+    let profile = "docs/example-overlay/magi.toml";
+    sandbox.run(&["build", "--profile", profile, "--base", "sample", "--all"]).ok();
+    if !have(&JUDGES) {
+        return;
+    }
+    for node in ["melchior", "balthazar", "caspar"] {
+        let image = Image::open(&sandbox.work(&format!("out/magi-{node}.img")));
+        image.judge();
+        let whoami = image.on_fat("whoami.txt");
+        assert_eq!(whoami, format!("This card is {node}'s, of the cluster magi.\n"));
+        let settings = image.cat("/etc/default/prometheus-node-exporter");
+        assert!(settings.contains("9101"), "{settings}");
+        let step = "/usr/local/lib/magi/firstboot.d/60-node-exporter";
+        assert_eq!(image.stat(step).mode, "0755");
+        assert!(image.cat(step).contains("9101"));
+        assert!(image.cat("/etc/magi/packages").contains("prometheus-node-exporter"));
+        assert!(image.cat("/etc/magi/services").contains("prometheus-node-exporter"));
+    }
+    sandbox.run(&["verify", arg(&sandbox.work("out/magi-caspar.img"))]).ok();
+}
