@@ -1,5 +1,7 @@
 //! A base that is damaged, unsuitable or not to be had: said clearly, and nothing is left.
 
+#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! What is wrong with an overlay, or between two of them, or between one and the base.
 
+#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+
 mod common;
 
 use std::os::unix::fs::symlink;

@@ -1,5 +1,7 @@
 //! What is wrong with a profile, its keys or its secrets is said before anything is fetched or written.
 
+#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! Bases of every shape that is supported, made by the programs that make real ones.
 
+#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+
 mod common;
 
 use std::fs;
