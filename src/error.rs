@@ -39,20 +39,33 @@ pub trait Explain: StdError + Send + Sync + 'static {
 pub struct Error {
     cause: Box<dyn Explain>,
     context: Vec<String>,
+    /// What the place where it struck knows better than the cause.
+    instead: Option<(Exit, String)>,
 }
 
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// The exit code of the cause.
+    /// The exit code of the cause, or what [`Error::instead`] said.
     pub fn exit(&self) -> Exit {
-        self.cause.exit()
+        self.instead.as_ref().map_or_else(|| self.cause.exit(), |(exit, _)| *exit)
     }
 
-    /// The hint of the cause.
+    /// The hint of the cause, or what [`Error::instead`] said.
     pub fn hint(&self) -> Option<String> {
-        self.cause.hint()
+        self.instead.as_ref().map_or_else(|| self.cause.hint(), |(_, hint)| Some(hint.clone()))
+    }
+
+    /// If it is about the file at `path`: another exit code and hint, from somebody who knows what the file
+    /// was for.
+    #[must_use]
+    pub fn instead(mut self, path: &Path, exit: Exit, hint: &str) -> Self {
+        let cause: &(dyn StdError + 'static) = &*self.cause;
+        if cause.downcast_ref::<FileError>().is_some_and(|e| e.path == path) {
+            self.instead = Some((exit, hint.to_owned()));
+        }
+        self
     }
 
     /// The messages from the outermost context to the innermost cause.
@@ -87,7 +100,7 @@ impl fmt::Display for Error {
 
 impl<E: Explain> From<E> for Error {
     fn from(cause: E) -> Self {
-        Self { cause: Box::new(cause), context: Vec::new() }
+        Self { cause: Box::new(cause), context: Vec::new(), instead: None }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The built-in overlays with various settings: what lands in the image is given to the programs that will
 //! read it on the node.
 
+#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! What the README and the documentation tell people to type, typed.
 
+#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+
 mod common;
 
 use std::fs;

@@ -7,7 +7,7 @@ use super::expect::{Expectation, Of};
 use super::unpack::Unpacked;
 use super::{BaseError, Prepared};
 use crate::digest::{Digest, Sha256};
-use crate::error::{FileError, Result};
+use crate::error::{Exit, FileError, Result};
 use crate::fetch::cache::{Cache, Entry, Key};
 use crate::fetch::checksum::{self, ChecksumError};
 use crate::progress::Progress;
@@ -90,7 +90,10 @@ impl Packed {
             return Ok(raw);
         }
         let remove = || drop(std::fs::remove_file(&lock.partial));
-        let unpacked = unpack(&lock.partial).inspect_err(|_| remove())?;
+        let hint = "make room there, or choose another cache with `--cache-dir`";
+        let unpacked = unpack(&lock.partial)
+            .inspect_err(|_| remove())
+            .map_err(|e| e.instead(&lock.partial, Exit::Network, hint))?;
         // The file is hashed again as it's unpacked: only these bytes count.
         let by = "the first reading";
         let raw = Entry {

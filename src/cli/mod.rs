@@ -35,6 +35,11 @@ pub fn run() -> ExitCode {
     }
     match commands::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whatever broke off when a signal came, the signal is why.
+        Err(_) if interrupt::check().is_err() => {
+            eprintln!("error: {}", interrupt::Interrupted);
+            ExitCode::from(Exit::Interrupted as u8)
+        }
         Err(error) => {
             let styled = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             eprint!("{}", report::error(&error, styled));
