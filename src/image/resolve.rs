@@ -150,11 +150,7 @@ pub fn resolve(plan: &Plan, ground: &Ground<'_>) -> Result<Vec<Step>> {
     let mut steps: BTreeMap<(Area, String), Step> = BTreeMap::new();
     for group in plan.edits.chunk_by(|a, b| a.key() == b.key()) {
         let Some(first) = group.first() else { continue };
-        let step = match first.action {
-            Action::Patch(_) => ground.patched(group)?,
-            _ => Some(ground.placed(first)?),
-        };
-        if let Some(step) = step {
+        if let Some(step) = ground.step(first, group)? {
             for parent in ground.missing_parents(first)? {
                 let key = (first.area, parent.expected.path.clone());
                 steps.entry(key).or_insert(parent);
@@ -168,8 +164,9 @@ pub fn resolve(plan: &Plan, ground: &Ground<'_>) -> Result<Vec<Step>> {
 }
 
 impl Ground<'_> {
-    /// A folder, file or link that the plan has whole.
-    fn placed(&self, edit: &Edit) -> Result<Step> {
+    /// What `edit`, the first of a path's edits, comes to; several can only be patches. `None` for a patch of
+    /// a file that may be absent and is.
+    fn step(&self, edit: &Edit, group: &[Edit]) -> Result<Option<Step>> {
         let attributes = |given: &Attributes| (edit.area == Area::Root).then_some(*given);
         let (state, body, wanted) = match &edit.action {
             Action::Directory(given) => {
@@ -186,10 +183,10 @@ impl Ground<'_> {
                     "a file",
                 )
             }
-            Action::Patch(_) => unreachable!("patches are grouped by the caller"),
+            Action::Patch(_) => return self.patched(edit, group),
         };
         self.nothing_in_the_way(edit, wanted)?;
-        Ok(step(edit, state, body))
+        Ok(Some(step(edit, state, body)))
     }
 
     fn nothing_in_the_way(&self, edit: &Edit, wanted: &'static str) -> Result<()> {
@@ -212,9 +209,8 @@ impl Ground<'_> {
         }
     }
 
-    /// The file with all patches of one path applied; `None` if the file may be absent and is.
-    fn patched(&self, group: &[Edit]) -> Result<Option<Step>> {
-        let first = &group[0];
+    /// The file with all patches of one path applied.
+    fn patched(&self, first: &Edit, group: &[Edit]) -> Result<Option<Step>> {
         let Some((mut content, attributes)) = self.existing(first)? else {
             let all_optional = group
                 .iter()
