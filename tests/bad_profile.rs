@@ -277,7 +277,7 @@ fn settings_of_the_wrong_kind() {
     hint: as in /usr/share/zoneinfo
     ");
     insta::assert_snapshot!(set("firewall", "allow = [\"9100\"]"), @r"
-    error: `magi.toml` line 15: `overlays.firewall.allow` is `9100`, which doesn't match `^(tcp|udp)/\d+(-\d+)?$`
+    error: `magi.toml` line 15: `overlays.firewall.allow` is `9100`, which can't be
     hint: further ports for the lan, e.g. tcp/9100
     ");
 }

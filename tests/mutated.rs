@@ -166,7 +166,7 @@ const SAMPLE: [(u64, u64); 7] = [
 fn the_sample_with_bytes_changed() {
     let sandbox = Sandbox::alone();
     let image = sample(&sandbox);
-    look_into_all(&image, &mutations(&image, &SAMPLE, 210 * times()));
+    look_into_all(&image, &mutations(&image, &SAMPLE, 175 * times()));
 }
 
 /// Without checksums, so that a change is not noticed by them but by what comes of it.
@@ -219,14 +219,14 @@ fn inode_offset(imap: &str, ext4: u64) -> u64 {
 fn file_systems_without_checksums_with_bytes_changed() {
     let sandbox = Sandbox::alone();
     let Some((image, regions)) = unchecked(&sandbox) else { return };
-    look_into_all(&image, &mutations(&image, &regions, 300 * times()));
+    look_into_all(&image, &mutations(&image, &regions, 270 * times()));
 }
 
 #[test]
 fn builds_on_bases_with_bytes_changed() {
     let sandbox = Sandbox::alone();
     let Some((image, regions)) = unchecked(&sandbox) else { return };
-    let all = mutations(&image, &regions, (300 + 30) * times());
+    let all = mutations(&image, &regions, (270 + 26) * times());
     // Others than those that the test above looks at, from every region.
-    build_on_all(&sandbox, &image, &all[300 * times()..]);
+    build_on_all(&sandbox, &image, &all[270 * times()..]);
 }

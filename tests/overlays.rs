@@ -356,9 +356,7 @@ fn with_everything_set() {
 
 #[test]
 fn alone() {
-    for uses in
-        [&["common"][..], &["docker"], &["k3s"], &["vip"], &["ingress"], &["firewall"], &["firstboot"]]
-    {
+    for uses in [&["docker"][..], &["vip"], &["ingress"], &["firewall"]] {
         let Some(node) = Node::of(&Profile::small(uses), "caspar") else { return };
         node.systemd_agrees();
         assert!(node.path("/usr/local/lib/magi/firstboot").exists(), "{uses:?}");

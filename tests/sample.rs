@@ -480,11 +480,17 @@ fn compressed_images_unpack_to_the_same_bytes() {
     }
 }
 
+/// `text` without numbers that change whenever an overlay gets another file.
+fn countless(text: &str) -> String {
+    let number = regex::Regex::new(r"[0-9.]+ (MiB free|inodes|planned paths|paths)").expect("a pattern");
+    number.replace_all(text, "[n] $1").into_owned()
+}
+
 #[test]
 fn verify_says_that_all_is_well() {
     let sandbox = &built().sandbox;
     let verified = sandbox.run(&["verify", "out/magi-caspar.img"]).ok();
-    insta::assert_snapshot!(verified.stdout, @"caspar: unchanged since the build; 61 paths hold what was planned");
+    insta::assert_snapshot!(countless(&verified.stdout), @"caspar: unchanged since the build; [n] paths hold what was planned");
     let data = sandbox.run(&["verify", "--json", "out/magi-caspar.img"]).ok().json();
     assert_eq!((&data["node"], &data["unchanged"]), (&"caspar".into(), &true.into()));
     assert_eq!(data["differences"], serde_json::json!([]));
@@ -504,7 +510,7 @@ fn verified_after(spoil: impl FnOnce(&Image)) -> Option<(Sandbox, String)> {
     let ran = sandbox.run(&["verify", "--quiet", "out/magi-caspar.img"]);
     assert_eq!(ran.code, Some(3), "{}{}", ran.stdout, ran.stderr);
     let text = format!("{}{}", ran.stdout, ran.stderr);
-    Some((sandbox, text))
+    Some((sandbox, countless(&text)))
 }
 
 #[test]
@@ -512,8 +518,8 @@ fn verify_finds_another_mode() {
     let spoil = |image: &Image| image.debugfs_write("sif /etc/shadow mode 0100644");
     let Some((_, text)) = verified_after(spoil) else { return };
     insta::assert_snapshot!(text, @"
-    caspar: the image has changed since the build; 1 of 61 planned paths differ
-    error: 1 of 61 planned paths differ: `/etc/shadow` has mode 0644, not 0640
+    caspar: the image has changed since the build; 1 of [n] planned paths differ
+    error: 1 of [n] planned paths differ: `/etc/shadow` has mode 0644, not 0640
     ");
 }
 
@@ -529,8 +535,8 @@ fn verify_finds_what_is_missing_and_what_has_other_content() {
     };
     let Some((sandbox, text)) = verified_after(spoil) else { return };
     insta::assert_snapshot!(text, @"
-    caspar: the image has changed since the build; 2 of 61 planned paths differ
-    error: 2 of 61 planned paths differ: `/etc/hostname` has other content; `/etc/hosts` is missing
+    caspar: the image has changed since the build; 2 of [n] planned paths differ
+    error: 2 of [n] planned paths differ: `/etc/hostname` has other content; `/etc/hosts` is missing
     ");
     let data = sandbox.run(&["verify", "--json", "out/magi-caspar.img"]);
     assert_eq!(data.code, Some(3));
@@ -546,8 +552,8 @@ fn verify_finds_a_change_on_the_fat() {
     };
     let Some((_, text)) = verified_after(spoil) else { return };
     insta::assert_snapshot!(text, @"
-    caspar: the image has changed since the build; 1 of 61 planned paths differ
-    error: 1 of 61 planned paths differ: `/sysconf.txt` has 13 bytes, not 689
+    caspar: the image has changed since the build; 1 of [n] planned paths differ
+    error: 1 of [n] planned paths differ: `/sysconf.txt` has 13 bytes, not 689
     ");
 }
 
@@ -562,13 +568,13 @@ fn verify_tells_a_change_beside_the_plan_from_one_of_the_plan() {
     copy(&built().path("caspar"), &sandbox.work("magi-caspar.img"));
     Image::open(&sandbox.work("magi-caspar.img")).debugfs_write("rm /etc/timezone");
     let ran = sandbox.run(&["verify", "magi-caspar.img"]).ok();
-    insta::assert_snapshot!(ran.stdout, @"caspar: the image has changed since the build; all 61 planned paths still hold what was planned (of 3 secret ones only mode, owner and size are known)");
+    insta::assert_snapshot!(countless(&ran.stdout), @"caspar: the image has changed since the build; all [n] planned paths still hold what was planned (of 3 secret ones only mode, owner and size are known)");
 }
 
 #[test]
 fn inspect_draws_the_image() {
     let ran = built().sandbox.run(&["inspect", "out/magi-caspar.img"]).ok();
-    insta::assert_snapshot!(ran.stdout, @"
+    insta::assert_snapshot!(countless(&ran.stdout), @"
     out/magi-caspar.img
     224.0 MiB, MBR, disk 6d616769
 
@@ -576,9 +582,9 @@ fn inspect_draws_the_image() {
       |           1            |                         2                         |
       +------------------------+---------------------------------------------------+
        1  sector 8192        64.0 MiB  FAT32 (LBA)
-          FAT16 `RASPIFIRM`, 63.8 MiB free
+          FAT16 `RASPIFIRM`, [n] MiB free
        2  sector 139264     152.0 MiB  Linux
-          ext4 `RASPIROOT`, 123.7 MiB free, 38186 inodes free
+          ext4 `RASPIROOT`, [n] MiB free, [n] inodes free
 
     system    Debian GNU/Linux 12 (bookworm), arm64
     hostname  caspar

@@ -32,8 +32,9 @@ pub fn survey(path: &Path, sample: bool) -> Result<Survey> {
     let size = file.metadata().map_err(FileError::new("read", path))?.len();
     let layout = layout::find(&file, size).while_doing(looking)?;
     let window = layout.root().read_only(&file).map_err(FileError::new("read", path))?;
+    // An unclean one can't always be opened; that it is unclean is what the user should hear.
+    ext4::Superblock::read(&window).and_then(|s| s.require_clean()).while_doing(looking)?;
     let root = ext4::Reader::open(&window).while_doing(looking)?;
-    root.superblock().require_clean().while_doing(looking)?;
     let facts = BaseFacts {
         family: RASPI_DEBIAN.to_owned(),
         codename: os_release(&root, "VERSION_CODENAME").unwrap_or_default(),

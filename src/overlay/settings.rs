@@ -148,8 +148,11 @@ impl SettingSpec {
             return Err(format!("is `{text}`, not one of {}", listed(self.one_of.iter())));
         }
         match &self.pattern {
-            Some(p) if !p.is_match(text) => Err(format!("is `{text}`, which doesn't match `{p}`")),
-            _ => Ok(()),
+            Some(p) if p.is_match(text) => Ok(()),
+            // A long pattern explains nothing; the hint, the setting's meaning, does.
+            Some(p) if p.as_str().len() > 48 => Err(format!("is `{text}`, which can't be")),
+            Some(p) => Err(format!("is `{text}`, which doesn't match `{p}`")),
+            None => Ok(()),
         }
     }
 

@@ -10,7 +10,7 @@ use super::image::copy_sparse;
 use super::tools::{arg, command, run};
 
 /// All that [`Base::make`] needs.
-pub const MAKERS: [&str; 5] = ["sfdisk", "sgdisk", "mkfs.vfat", "mcopy", "mkfs.ext4"];
+pub const MAKERS: [&str; 6] = ["sfdisk", "sgdisk", "mkfs.vfat", "mcopy", "mkfs.ext4", "debugfs"];
 
 const MIB: u64 = 1 << 20;
 
@@ -48,8 +48,6 @@ pub struct Base {
     pub on_fat: Vec<(String, Vec<u8>)>,
     /// More files on the ext4, by path.
     pub on_ext4: Vec<(&'static str, Vec<u8>)>,
-    /// A request to debugfs when the ext4 is done.
-    pub then: Option<&'static str>,
 }
 
 /// As shipped: all of it commented out.
@@ -74,7 +72,6 @@ impl Default for Base {
             sysconf: Some(SYSCONF),
             on_fat: vec![("config.txt".into(), b"arm_64bit=1\n".to_vec())],
             on_ext4: Vec::new(),
-            then: None,
         }
     }
 }
@@ -159,9 +156,6 @@ impl Base {
         File::create(path).expect("the ext4").set_len(self.ext4_size * MIB).expect("room");
         let fixed = ["-q", "-L", "RASPIROOT", "-E", "root_owner=0:0,lazy_itable_init=0", "-d", arg(tree)];
         run("mkfs.ext4", &self.ext4.iter().copied().chain(fixed).chain([arg(path)]).collect::<Vec<_>>());
-        if let Some(request) = self.then {
-            run("debugfs", &["-w", "-R", request, arg(path)]);
-        }
     }
 
     /// The least that looks like Debian: merged `/usr`, accounts, the network, dpkg's list.
