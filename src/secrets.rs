@@ -167,11 +167,6 @@ impl Store {
         &self.path
     }
 
-    /// Every value there is, for tests that search outputs for them and for masking.
-    pub fn values(&self) -> impl Iterator<Item = &Secret> {
-        self.values.values()
-    }
-
     /// Writes what is new, atomically and 0600. Of two builds that make the first file, one wins and the
     /// other is told to try again: two clusters' secrets must never mix.
     pub fn save(&mut self) -> Result<()> {
