@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use minijinja::value::{Serde, Value};
+
 use crate::base::facts::{self, RASPI_DEBIAN, Survey};
 use crate::base::{self, Prepared};
 use crate::error::{Context as _, Result};
@@ -11,15 +13,16 @@ use crate::fetch::cache::Cache;
 use crate::fetch::http::Client;
 use crate::fetch::lock::Lock;
 use crate::overlay::include::{self, Included};
+use crate::overlay::render::Scope;
 use crate::overlay::settings::{self, Values};
 use crate::overlay::{Overlay, Shelf};
-use crate::plan::context::BaseFacts;
+use crate::plan::context::{self, BaseFacts};
 use crate::plan::make::NodeSecrets;
 use crate::plan::want::{Assets, Unfetched, Want};
 use crate::plan::{self, Inputs, Plan};
 use crate::profile::{Node, Profile, ssh};
 use crate::progress::Progress;
-use crate::secrets::Store;
+use crate::secrets::{Store, Wanted};
 
 /// The file that keeps what every input must be, beside the profile.
 pub const LOCK_FILE: &str = "magi.lock";
@@ -94,7 +97,7 @@ impl<'a> Project<'a> {
         };
         let mut store = Store::passing();
         for node in &self.profile.nodes {
-            let secrets = self.secrets_of(node, &mut store)?;
+            let secrets = self.secrets_of(Some(node), &mut store)?;
             self.inputs(&facts).wants(node)?;
             plan::make(&self.inputs(&facts), node, &secrets, &Unfetched)?;
         }
@@ -192,28 +195,48 @@ impl<'a> Project<'a> {
     /// The secrets of `nodes`; new ones are kept before anything is made with them.
     pub fn secrets(&self, nodes: &[&Node]) -> Result<Vec<NodeSecrets>> {
         let mut store = Store::open(&self.secrets_path())?;
-        let secrets = nodes.iter().map(|n| self.secrets_of(n, &mut store)).collect::<Result<_>>()?;
+        let secrets = nodes.iter().map(|n| self.secrets_of(Some(n), &mut store)).collect::<Result<_>>()?;
+        self.keep(&mut store)?;
+        Ok(secrets)
+    }
+
+    /// Writes what is new in `store`, and says so.
+    fn keep(&self, store: &mut Store) -> Result<()> {
         if store.has_grown() {
             store.save()?;
             let path = store.path().display();
             self.progress
                 .note(&format!("made the cluster's secrets, `{path}`; keep it, and keep it private"));
         }
-        Ok(secrets)
+        Ok(())
     }
 
     /// The secrets of a node without keeping new ones: for showing a plan.
     pub fn passing_secrets(&self, node: &Node) -> Result<NodeSecrets> {
-        self.secrets_of(node, &mut Store::open(&self.secrets_path())?)
+        self.secrets_of(Some(node), &mut Store::open(&self.secrets_path())?)
     }
 
-    fn secrets_of(&self, node: &Node, store: &mut Store) -> Result<NodeSecrets> {
+    /// The secrets of a node, or without one those that all nodes share.
+    fn secrets_of(&self, node: Option<&Node>, store: &mut Store) -> Result<NodeSecrets> {
         let mut secrets = NodeSecrets::new();
         for overlay in &self.overlays {
-            for spec in &overlay.spec.secrets {
-                let secret = store.get_or_make(&overlay.name, spec, &node.name)?;
-                secrets.entry(overlay.name.clone()).or_default().insert(spec.name.clone(), secret);
-            }
+            // Names in certificates see no base, which a secret outlives, and only a node's own see it.
+            let scope = |node: Option<&Node>| {
+                let mut values = context::of_cluster(&self.profile);
+                values.extend(node.map(|node| ("node".to_owned(), context::of_node(node))));
+                let settings = self.settings.get(&overlay.name).cloned().unwrap_or_default();
+                values.insert("settings".into(), Value::from(Serde(settings)));
+                Scope::new(overlay, values, BTreeMap::new())
+            };
+            let (shared, own) = (scope(None), scope(node));
+            let made = store.get_or_make(&Wanted {
+                overlay: &overlay.name,
+                source: &overlay.source,
+                specs: &overlay.spec.secrets,
+                node: node.map(|node| node.name.as_str()),
+                render: &|written, per_node| Ok((if per_node { &own } else { &shared }).text(written)?),
+            })?;
+            secrets.insert(overlay.name.clone(), made);
         }
         Ok(secrets)
     }

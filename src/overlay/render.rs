@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use base64ct::{Base64, Encoding as _};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Object, Value};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 
+use crate::digest::Sha256;
 use crate::document::Located;
 use crate::error::{Exit, Explain};
 use crate::profile::Address;
-use crate::secrets::Secret;
+use crate::secrets::{self, Secret};
 
 use super::Overlay;
 
@@ -52,7 +54,7 @@ pub struct Scope<'a> {
     overlay: &'a Overlay,
     environment: Environment<'static>,
     values: BTreeMap<String, Value>,
-    secrets: BTreeMap<String, Secret>,
+    secrets: BTreeMap<String, secrets::Value>,
 }
 
 impl<'a> Scope<'a> {
@@ -60,7 +62,7 @@ impl<'a> Scope<'a> {
     pub fn new(
         overlay: &'a Overlay,
         values: BTreeMap<String, Value>,
-        secrets: BTreeMap<String, Secret>,
+        secrets: BTreeMap<String, secrets::Value>,
     ) -> Self {
         let mut syntax = SyntaxConfig::builder();
         let syntax = syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);
@@ -74,6 +76,8 @@ impl<'a> Scope<'a> {
         environment.add_filter("urlencode", |text: String| percent_encoded(&text));
         environment.add_filter("shell", |text: String| format!("'{}'", text.replace('\'', r"'\''")));
         environment.add_filter("network", network);
+        environment.add_filter("sha256", |text: String| String::from(Sha256::of(text.as_bytes())));
+        environment.add_filter("base64", |text: String| Base64::encode_string(text.as_bytes()));
         Self { overlay, environment, values, secrets }
     }
 
@@ -168,7 +172,7 @@ fn what(error: &minijinja::Error, secret: bool) -> String {
 
 /// Looks a secret up and remembers that somebody did.
 struct Secrets {
-    values: BTreeMap<String, Secret>,
+    values: BTreeMap<String, secrets::Value>,
     touched: Arc<AtomicBool>,
 }
 
@@ -180,14 +184,25 @@ impl std::fmt::Debug for Secrets {
 
 impl Object for Secrets {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let secret = self.values.get(key.as_str()?)?;
-        self.touched.store(true, Ordering::Relaxed);
-        Some(Value::from(secret.reveal()))
+        match self.values.get(key.as_str()?)? {
+            secrets::Value::Text(secret) => Some(told(secret, &self.touched)),
+            // Itself a set of secrets: its `crt` and `key`.
+            secrets::Value::Pair { crt, key } => {
+                let parts = [("crt", crt.clone()), ("key", Some(key.clone()))];
+                let parts = parts.into_iter().filter_map(|(n, s)| Some((n.into(), secrets::Value::Text(s?))));
+                Some(Value::from_object(Self { values: parts.collect(), touched: Arc::clone(&self.touched) }))
+            }
+        }
     }
 
     fn render(self: &Arc<Self>, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("***")
     }
+}
+
+fn told(secret: &Secret, touched: &AtomicBool) -> Value {
+    touched.store(true, Ordering::Relaxed);
+    Value::from(secret.reveal())
 }
 
 /// RFC 3986: everything but the unreserved letters.
@@ -221,10 +236,32 @@ mod tests {
         Overlay { name: "x".into(), source, spec: crate::overlay::Spec::default(), files: Vec::new() }
     }
 
+    fn text(of: &str) -> secrets::Value {
+        secrets::Value::Text(Secret::new(of.into()))
+    }
+
+    #[test]
+    fn a_pair_is_secret_in_its_parts_and_masked_as_a_whole() {
+        let overlay = overlay();
+        let pair = secrets::Value::Pair { crt: None, key: Secret::new("s3cr3t".into()) };
+        let scope = Scope::new(&overlay, BTreeMap::new(), BTreeMap::from([("ca".to_owned(), pair)]));
+        let key = scope.file("f", "{{ secrets.ca.key }}").unwrap();
+        assert_eq!((key.text.as_str(), key.secret), ("s3cr3t", true));
+        for whole in
+            ["{{ secrets.ca }}", "{{ [secrets.ca] }}", "{{ secrets.ca|list }}", "{{ secrets.ca ~ 'x' }}"]
+        {
+            let rendered = scope.file("f", whole).map_or_else(|e| e.to_string(), |r| r.text);
+            assert!(!rendered.contains("s3cr3t"), "{whole}: {rendered}");
+        }
+        assert!(scope.file("f", "{{ secrets.ca.crt }}").is_err());
+        let written = Located { value: "secrets.ca.key == 'a'".to_owned(), at: 0 };
+        assert!(scope.when(Some(&written)).is_err());
+    }
+
     #[test]
     fn secrets_are_noticed_and_never_named_in_errors() {
         let overlay = overlay();
-        let secrets = BTreeMap::from([("token".to_owned(), Secret::new("s3cr3t".into()))]);
+        let secrets = BTreeMap::from([("token".to_owned(), text("s3cr3t"))]);
         let scope = Scope::new(&overlay, BTreeMap::from([("name".into(), Value::from("caspar"))]), secrets);
         let rendered = scope.file("f", "a {{ name }}\n").unwrap();
         assert_eq!((rendered.text.as_str(), rendered.secret), ("a caspar\n", false));
@@ -250,5 +287,10 @@ mod tests {
     fn filters() {
         assert_eq!(percent_encoded("v1.33.5+k3s1"), "v1.33.5%2Bk3s1");
         assert_eq!(network("10.0.0.12/24".into()).unwrap(), "10.0.0.0/24");
+        let overlay = overlay();
+        let scope = Scope::new(&overlay, BTreeMap::new(), BTreeMap::new());
+        assert_eq!(scope.file("f", "{{ 'abc' | base64 }}").unwrap().text, "YWJj");
+        let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(scope.file("f", "{{ 'abc' | sha256 }}").unwrap().text, sum);
     }
 }

@@ -6,8 +6,8 @@
 use regex::Regex;
 
 use super::settings::{Kind, SettingSpec};
-use crate::document::{DocumentError, Located, Section, Source};
-use crate::secrets::{Alphabet, SecretSpec};
+use crate::document::{DocumentError, Located, Section, Source, nearest};
+use crate::secrets::{self, Alphabet, SecretSpec};
 
 type Result<T> = std::result::Result<T, DocumentError>;
 
@@ -195,6 +195,7 @@ pub fn read(source: &Source) -> Result<Spec> {
     };
     root.finish()?;
     includes_name_path_settings(source, &spec)?;
+    secrets_fit_together(source, &spec.secrets)?;
     Ok(spec)
 }
 
@@ -289,23 +290,37 @@ fn patch(section: &Section<'_>) -> Result<PatchSpec> {
 
 fn secret(section: &Section<'_>) -> Result<SecretSpec> {
     let kind = section.required("kind")?;
-    let alphabet = match kind.value.as_str() {
-        "hex" => Alphabet::Hex,
-        "alphanumeric" => Alphabet::Alphanumeric,
-        _ => return Err(section.error_at(kind.at, "`kind` must be `hex` or `alphanumeric`")),
-    };
     let name = section.required("name")?;
     if !super::is_name(&name.value) {
         return Err(section.error_at(name.at, format!("`{}` isn't a secret's name", name.value)));
     }
+    let letters = |alphabet| Ok(secrets::Kind::Letters { alphabet, length: length(section)? });
+    let kind = match kind.value.as_str() {
+        "hex" => letters(Alphabet::Hex)?,
+        "alphanumeric" => letters(Alphabet::Alphanumeric)?,
+        "key" => secrets::Kind::Key,
+        // One for each node would be a cluster whose nodes don't believe each other: no `per_node` here.
+        "ca" => {
+            let kind = secrets::Kind::Ca { common_name: section.required("common_name")? };
+            return Ok(SecretSpec { name, kind, per_node: false });
+        }
+        "certificate" => secrets::Kind::Certificate {
+            issuer: section.required("issuer")?,
+            common_name: section.required("common_name")?,
+            organization: section.string("organization")?,
+        },
+        other => {
+            let error = section.error_at(kind.at, format!("`{other}` isn't a kind of secret"));
+            return Err(error.hinting("there are `hex`, `alphanumeric`, `ca`, `certificate` and `key`"));
+        }
+    };
+    Ok(SecretSpec { name, kind, per_node: section.boolean("per_node")?.is_some_and(|b| b.value) })
+}
+
+fn length(section: &Section<'_>) -> Result<usize> {
     let length = section.integer("length")?.ok_or_else(|| section.error("`length` is missing"))?;
     let letters = usize::try_from(length.value).ok().filter(|l| (8..=256).contains(l));
-    Ok(SecretSpec {
-        name: name.value,
-        alphabet,
-        length: letters.ok_or_else(|| section.error_at(length.at, "`length` must lie between 8 and 256"))?,
-        per_node: section.boolean("per_node")?.is_some_and(|b| b.value),
-    })
+    letters.ok_or_else(|| section.error_at(length.at, "`length` must lie between 8 and 256"))
 }
 
 fn attributes(section: &Section<'_>) -> Result<Attributes> {
@@ -349,6 +364,28 @@ fn includes_name_path_settings(source: &Source, spec: &Spec) -> Result<()> {
     Ok(())
 }
 
+/// No two of one name, and every issuer a CA of the same overlay.
+fn secrets_fit_together(source: &Source, all: &[SecretSpec]) -> Result<()> {
+    for (index, spec) in all.iter().enumerate() {
+        let name = &spec.name.value;
+        if all[..index].iter().any(|other| other.name.value == *name) {
+            return Err(source.error(spec.name.at, format!("there are two secrets called `{name}`")));
+        }
+        let secrets::Kind::Certificate { issuer, .. } = &spec.kind else { continue };
+        let is_ca = |s: &&SecretSpec| matches!(s.kind, secrets::Kind::Ca { .. });
+        let cas: Vec<&str> = all.iter().filter(is_ca).map(|s| s.name.value.as_str()).collect();
+        if !cas.contains(&issuer.value.as_str()) {
+            let what = format!("`issuer` names `{}`, which isn't a secret of kind `ca` here", issuer.value);
+            let error = source.error(issuer.at, what);
+            return Err(match nearest(&issuer.value, cas.iter().copied()) {
+                Some(near) => error.hinting(format!("did you mean `{near}`?")),
+                None => error.hinting("declare it in the same `overlay.toml`"),
+            });
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -370,5 +407,12 @@ mod tests {
         );
         assert!(error("[[include]]\nsetting = \"x\"\ninto = \"/a\"").contains("isn't a setting of type"));
         assert!(error("[[secret]]\nname = \"a\"\nkind = \"hex\"\nlength = 2").contains("between 8 and 256"));
+        assert!(error("[[secret]]\nname = \"a\"\nkind = \"rsa\"").contains("line 4: `rsa` isn't a kind"));
+        assert!(error("[[secret]]\nname = \"a\"\nkind = \"ca\"").contains("lacks `common_name`"));
+        let key = "[[secret]]\nname = \"a\"\nkind = \"key\"\n";
+        assert!(error(&format!("{key}length = 8")).contains("line 5: unknown key `length`"));
+        assert!(error(&format!("{key}{key}")).contains("line 6: there are two secrets called `a`"));
+        let leaf = "[[secret]]\nname = \"b\"\nkind = \"certificate\"\ncommon_name = \"b\"\nissuer = \"a\"";
+        assert!(error(&format!("{key}{leaf}")).contains("line 9: `issuer` names `a`, which isn't"));
     }
 }

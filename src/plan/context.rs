@@ -56,8 +56,8 @@ fn node_value(node: &Node) -> NodeValue<'_> {
     }
 }
 
-/// The values that are the same for every overlay of a node.
-pub fn shared(profile: &Profile, node: &Node, keys: &[String], base: &BaseFacts) -> BTreeMap<String, Value> {
+/// The values that belong to the cluster and to no node.
+pub fn of_cluster(profile: &Profile) -> BTreeMap<String, Value> {
     let cluster = &profile.cluster;
     let strings = |list: &[std::net::Ipv4Addr]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     let cluster = BTreeMap::from([
@@ -70,10 +70,23 @@ pub fn shared(profile: &Profile, node: &Node, keys: &[String], base: &BaseFacts)
     let nodes: Vec<_> = profile.nodes.iter().map(node_value).collect();
     BTreeMap::from([
         ("cluster".to_owned(), Value::from_pairs(cluster)),
-        ("node".to_owned(), Value::from(Serde(node_value(node)))),
         ("nodes".to_owned(), Value::from(Serde(nodes))),
-        ("base".to_owned(), Value::from(Serde(base))),
-        ("ssh".to_owned(), Value::from_pairs([("authorized_keys", Value::from(keys.to_vec()))])),
         ("magi".to_owned(), Value::from_pairs([("version", Value::from(env!("CARGO_PKG_VERSION")))])),
     ])
+}
+
+/// The values that are the same for every overlay of a node.
+pub fn shared(profile: &Profile, node: &Node, keys: &[String], base: &BaseFacts) -> BTreeMap<String, Value> {
+    let mut values = of_cluster(profile);
+    values.extend([
+        ("node".to_owned(), of_node(node)),
+        ("base".to_owned(), Value::from(Serde(base))),
+        ("ssh".to_owned(), Value::from_pairs([("authorized_keys", Value::from(keys.to_vec()))])),
+    ]);
+    values
+}
+
+/// A node as templates see it.
+pub fn of_node(node: &Node) -> Value {
+    Value::from(Serde(node_value(node)))
 }

@@ -16,7 +16,7 @@ use crate::overlay::settings::Values;
 use crate::overlay::spec::{self, FileRule, Names};
 use crate::overlay::{Overlay, OverlayFile};
 use crate::profile::{Node, Profile};
-use crate::secrets::Secret;
+use crate::secrets;
 
 /// What a plan is made of; all of it read and checked before.
 #[derive(Clone, Copy)]
@@ -36,7 +36,7 @@ pub struct Inputs<'a> {
 }
 
 /// A node's secrets by overlay and name.
-pub type NodeSecrets = BTreeMap<String, BTreeMap<String, Secret>>;
+pub type NodeSecrets = BTreeMap<String, BTreeMap<String, secrets::Value>>;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -188,7 +188,7 @@ impl<'a> Inputs<'a> {
         &self,
         overlay: &'a Overlay,
         shared: &BTreeMap<String, Value>,
-        secrets: &BTreeMap<String, Secret>,
+        secrets: &BTreeMap<String, secrets::Value>,
     ) -> Scope<'a> {
         let mut values = shared.clone();
         values.insert("settings".into(), Value::from(Serde(self.values(overlay))));

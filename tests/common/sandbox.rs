@@ -12,18 +12,7 @@ pub const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ me@home # laptop";
 
 /// Secrets that are the same in every sandbox, so that two builds can be compared.
-pub const SECRETS: &str = "\
-[k3s]
-token = \"7be1a44ac0ffee0123456789abcdef0123456789abcdef0123456789abcdef01\"
-
-[k3s.node_password]
-balthazar = \"ba17ba5a4ba17ba5a4ba17ba5a4ba17b\"
-caspar = \"ca59a4ca59a4ca59a4ca59a4ca59a4ca\"
-melchior = \"3e1c41043e1c41043e1c41043e1c4104\"
-
-[vip]
-password = \"vRRpP4s5\"
-";
+pub const SECRETS: &str = include_str!("cluster.toml");
 
 /// One test's own folder.
 pub struct Sandbox {
@@ -187,6 +176,29 @@ impl Ran {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e} in:\n{}", self.stdout))
     }
+}
+
+/// What must not be told of a secrets file: its values by dotted key, and of PEM also each line that is
+/// long enough to be nobody else's.
+pub fn untold(secrets: &str) -> Vec<(String, String)> {
+    fn gather(prefix: &str, table: &toml::Table, found: &mut Vec<(String, String)>) {
+        for (name, value) in table {
+            let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+            match value {
+                toml::Value::Table(inner) => gather(&key, inner, found),
+                value => {
+                    let text = value.as_str().expect("a text").trim();
+                    found.push((key.clone(), text.to_owned()));
+                    let pem = text.starts_with("-----");
+                    let lines = text.lines().filter(|line| pem && line.len() > 40);
+                    found.extend(lines.map(|line| (key.clone(), line.to_owned())));
+                }
+            }
+        }
+    }
+    let mut found = Vec::new();
+    gather("", &secrets.parse().expect("TOML"), &mut found);
+    found
 }
 
 /// The names in a folder, sorted; none if it isn't there.

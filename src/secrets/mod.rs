@@ -1,0 +1,120 @@
+//! Secrets: text that can't be printed, what it can be made of, and the one file that keeps it.
+
+mod kind;
+mod pki;
+mod store;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+pub use kind::{Alphabet, Kind, SecretSpec};
+pub use store::{Store, Wanted};
+
+use crate::error::{Exit, Explain};
+
+/// Text that no format string prints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text itself: for what goes into an image's private files, nothing else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+/// A secret as templates see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A text: `secrets.NAME`.
+    Text(Secret),
+    /// A private key, with its certificate if it has one: `secrets.NAME.key`, `secrets.NAME.crt`.
+    Pair {
+        /// PEM, without a newline at its end.
+        crt: Option<Secret>,
+        /// The same.
+        key: Secret,
+    },
+}
+
+/// What can be wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// Others can read it.
+    #[error("`{}` can be read by other users (mode {mode:03o})", path.display())]
+    TooOpen {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// No entropy from the system.
+    #[error("the system gave no random bytes: {0}")]
+    NoEntropy(String),
+    /// Two builds made the first secrets at the same moment.
+    #[error("another build has just made `{}`", .0.display())]
+    Raced(PathBuf),
+    /// A line that can't be.
+    #[error("`{}` has an entry of the wrong form: `{key}`", path.display())]
+    Entry {
+        /// The file.
+        path: PathBuf,
+        /// The dotted key; never the value.
+        key: String,
+    },
+    /// Not what the overlay declares.
+    #[error("`{}`: `{key}` {flaw}", path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// The dotted key; never the value.
+        key: String,
+        /// What is wrong with it.
+        flaw: String,
+    },
+    /// A key or a certificate couldn't be made.
+    #[error("a certificate couldn't be made: {0}")]
+    NotMade(String),
+    /// A name that a certificate can't carry.
+    #[error("`{file}` line {line}: {flaw}: `{name}`")]
+    Name {
+        /// The overlay's file.
+        file: String,
+        /// Counted from 1.
+        line: usize,
+        /// As rendered.
+        name: String,
+        /// What is wrong with it.
+        flaw: String,
+    },
+}
+
+impl Explain for SecretsError {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::TooOpen { path, .. } => Some(format!("run `chmod 600 {}`", path.display())),
+            Self::NoEntropy(_) | Self::NotMade(_) => None,
+            Self::Raced(_) => Some("run this one again: it will use the same secrets".into()),
+            Self::Name { .. } => Some("shorten what it is made of, as the cluster's name".into()),
+            Self::Entry { .. } | Self::Unfit { .. } => {
+                Some("restore the file from a backup; every node of a cluster needs the same".into())
+            }
+        }
+    }
+}
