@@ -25,6 +25,11 @@ pub struct DocumentError {
 }
 
 impl DocumentError {
+    /// About `line`, counted from 1, of a file that isn't TOML.
+    pub fn at_line(file: &str, line: usize, what: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), line, what: what.into(), hint: None }
+    }
+
     /// With the next step.
     #[must_use]
     pub fn hinting(mut self, hint: impl Into<String>) -> Self {
@@ -292,6 +297,18 @@ pub fn listed(names: impl Iterator<Item = impl AsRef<str>>) -> String {
 /// A path as messages show it.
 pub fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// A path as messages show it where it may be anybody's: control characters as escapes, so that a name
+/// can't pretend to be a line of its own or move the cursor.
+pub fn printable(path: &Path) -> String {
+    escaped(&path.display().to_string())
+}
+
+/// A text with its control characters as escapes.
+pub fn escaped(text: &str) -> String {
+    let letter = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(letter).collect()
 }
 
 #[cfg(test)]

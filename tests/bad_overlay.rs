@@ -503,5 +503,8 @@ fn files_of_the_users_that_an_overlay_does_not_take() {
     let sandbox = overlay(&more(include), &[]);
     sandbox.write("work/app.txt", "");
     Profile::small(&["mine"]).settings("mine", "apps = \"app.txt\"").write(&sandbox);
-    insta::assert_snapshot!(refused_with(2, &sandbox), @"error: `app.txt` ends in none of `yaml`, `yml`");
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"
+    error: `app.txt` ends in none of `yaml`, `yml`
+    hint: rename it
+    ");
 }

@@ -332,14 +332,14 @@ fn with_everything_set() {
     let node = Node::after(&profile, "melchior", |sandbox| {
         sandbox.write("work/apps/blog/site.yaml", site);
         sandbox.write("work/apps/readme.txt", "not a manifest\n");
-        sandbox.write("work/one.yaml", site);
+        sandbox.write("work/one.yaml", site.replace("name: site", "name: one"));
         sandbox.write("work/50-mine.yaml", "debug: true\n");
     });
     let Some(node) = node else { return };
     node.all_agree();
     let manifests = "/var/lib/rancher/k3s/server/manifests";
     assert_eq!(node.text(&format!("{manifests}/blog/site.yaml")), site);
-    assert_eq!(node.text(&format!("{manifests}/one.yaml")), site);
+    assert!(node.text(&format!("{manifests}/one.yaml")).ends_with("name: one\n"));
     assert!(!node.path(&format!("{manifests}/readme.txt")).exists());
     assert_eq!(node.text("/etc/rancher/k3s/config.yaml.d/50-mine.yaml"), "debug: true\n");
     let config = node.text("/etc/rancher/k3s/config.yaml");

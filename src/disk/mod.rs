@@ -2,7 +2,7 @@
 
 pub mod ext4;
 pub mod fat;
-mod guard;
+pub(crate) mod guard;
 pub mod layout;
 pub mod magic;
 pub mod sysconf;
