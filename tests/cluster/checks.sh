@@ -37,7 +37,7 @@ api() {
 }
 
 # from_json EXPRESSION: of Python, with the document on stdin as `it`.
-from_json() { python3 -c "import json, sys; it = json.load(sys.stdin); print($1)"; }
+from_json() { python3 -c "import json, sys; it = json.loads(sys.stdin.read() or sys.exit(1)); print($1)"; }
 
 is_ready() { [ "$(api "$1" /readyz)" = ok ]; }
 
@@ -53,7 +53,27 @@ members() {
 		if not m.get("isLearner")))'
 }
 
-member_of() { api "$1" /db/info | from_json "[m[\"name\"] for m in it[\"members\"] if m[\"name\"].startswith(\"$2-\")]"; }
+# The name of NODE's member of etcd, which no other card of the same node has had.
+member_of() { api "$vip" /db/info | from_json "[m[\"name\"] for m in it[\"members\"] if m[\"name\"].startswith(\"$1-\")]"; }
+
+# learn COMMAND…: its answer in $learned, once it has one.
+learn() {
+	local end=$((SECONDS + 120))
+	until learned=$("$@" 2>/dev/null) && [ -n "$learned" ]; do
+		if [ "$SECONDS" -ge "$end" ]; then return 1; fi
+		sleep 3
+	done
+}
+
+still() {
+	local wanted=$1
+	shift
+	learn "$@" || { echo "no answer"; return 1; }
+	[ "$learned" = "$wanted" ] || { echo "was: $wanted"; echo "is: $learned"; return 1; }
+}
+
+no_longer() { learn "${@:2}" && [ "$learned" != "$1" ]; }
+
 
 # cluster_is HOST NODE…: these and no others, ready and with a vote.
 cluster_is() {
@@ -65,10 +85,7 @@ cluster_is() {
 }
 
 # What a second, empty cluster wouldn't have.
-cluster_id() {
-	{ api "$1" /api/v1/namespaces/kube-system 2>/dev/null | from_json 'it["metadata"]["uid"]' 2>/dev/null; } ||
-		api "$1" /db/info | from_json 'it["cluster"]'
-}
+cluster_id() { api "$vip" /api/v1/namespaces/kube-system | from_json 'it["metadata"]["uid"]'; }
 
 # --- One guest
 
@@ -143,6 +160,8 @@ holder() {
 }
 
 vip_answers_since() { [ "$(seen first-answer "$1")" != never ]; }
+
+is_held_by() { [ "$(holder)" = "$1" ] || { holder; return 1; }; }
 
 at_most() { [ "${1%.*}" -lt "$2" ] || { echo "$1 s"; return 1; }; }
 

@@ -20,11 +20,43 @@ start() {
 	flash "$@" && power_on "$1"
 }
 
+# first_boot GUEST…: of all of them, each timed. Asked rarely: a login costs a guest seconds.
 first_boot() {
-	need "$1: ssh answers" within $ssh_limit on "$1" true || return
-	took "$1: ssh answers" "$(age "$1")"
-	every=10 need "$1: first boot is done" within "$(first_boot_limit "$1")" first_boot_is_done "$1" || return
-	took "$1: first boot is done" "$(age "$1")"
+	local name
+	local -A stage=()
+	for name; do stage[$name]=booting; done
+	while [ ${#stage[@]} -gt 0 ]; do
+		for name in "${!stage[@]}"; do follow "$name" || return; done
+		sleep 10
+	done
+}
+
+# A step further in first_boot's stage, where the guest is.
+follow() {
+	case ${stage[$1]} in
+	booting)
+		if on "$1" true >/dev/null 2>&1; then
+			took "$1: ssh answers" "$(age "$1")"
+			stage[$1]=reachable
+		else
+			not_after "$1" $ssh_limit "ssh answers"
+		fi
+		;;
+	reachable)
+		if first_boot_is_done "$1" >/dev/null 2>&1; then
+			took "$1: first boot is done" "$(age "$1")"
+			check "$scenario: $1: first boot is done" true
+			unset "stage[$1]"
+		else
+			not_after "$1" "$(first_boot_limit "$1")" "first boot is done"
+		fi
+		;;
+	esac
+}
+
+# not_after GUEST SECONDS WHAT: fails, and says so, when it has been on for longer.
+not_after() {
+	at_most "$(age "$1")" "$2" >/dev/null || need "$1: $3" at_most "$(age "$1")" "$2"
 }
 
 # cluster_of_three: seen through the virtual address and on each node's own.
@@ -43,7 +75,7 @@ cluster_up() {
 	new_household
 	start_prober
 	for name in "${nodes[@]}"; do start "$name" "$1"; done
-	for name in "${nodes[@]}"; do first_boot "$name" || return; done
+	first_boot "${nodes[@]}" || return
 	need "one cluster of three" within $cluster_limit cluster_of_three || return
 	took "one cluster of three" "$(age melchior)"
 	standing=$1
@@ -137,14 +169,14 @@ scenario_power-cut() {
 	local left=("${nodes[@]}") name id
 	need "credentials are in the image" take_credentials prepared-dhcp || return
 	cluster_up prepared-dhcp || return
-	id=$(cluster_id "$vip")
+	learn cluster_id && id=$learned
 	while [ ${#left[@]} -gt 0 ]; do
 		# The holder if it is still to come, so that the address moves as often as it can.
 		name=$(holder) && [[ " ${left[*]} " == *" $name "* ]] || name=${left[0]}
 		lose "$name" || return
 		mapfile -t left < <(printf '%s\n' "${left[@]}" | grep -vx "$name")
 	done
-	expect "still the same cluster" [ "$(cluster_id "$vip")" = "$id" ]
+	expect "still the same cluster" still "$id" cluster_id
 }
 
 others() { printf '%s\n' "${nodes[@]}" | grep -vx "$1"; }
@@ -167,7 +199,7 @@ lose() {
 	power_on "$name"
 	need "$name is back: three again" within $cluster_limit cluster_of_three || return
 	took "$name is back: three again" "$(age "$name")"
-	expect "$name is back: the VIP stays where it is" [ "$(holder)" = "$kept" ]
+	expect "$name is back: the VIP stays where it is" is_held_by "$kept"
 	expect "$name is back: nobody noticed" at_most "$(seen longest-silence "$back")" 3
 	vip_was_good "$cut"
 }
@@ -180,22 +212,22 @@ scenario_reflash() {
 	local name id
 	need "credentials are in the image" take_credentials prepared-fixed || return
 	cluster_up prepared-fixed || return
-	id=$(cluster_id "$vip")
+	learn cluster_id && id=$learned
 	for name in "${nodes[@]}"; do replace "$name" "$id" || return; done
 }
 
 # replace NODE CLUSTER_ID
 replace() {
 	local name=$1 id=$2 before start
-	before=$(member_of "$vip" "$name")
+	learn member_of "$name" && before=$learned
 	start=$(now)
 	power_cut "$name"
 	start "$name" prepared-fixed
 	first_boot "$name" || return
 	need "$name has a new card: three again" within $cluster_limit cluster_of_three || return
 	took "$name has a new card: three again" "$(age "$name")"
-	expect "$name has a new card: the same cluster" [ "$(cluster_id "$vip")" = "$id" ]
-	expect "$name has a new card: a new member in its old place" [ "$(member_of "$vip" "$name")" != "$before" ]
+	expect "$name has a new card: the same cluster" still "$id" cluster_id
+	expect "$name has a new card: a new member in its old place" no_longer "$before" member_of "$name"
 	expect "$name has a new card: its status" within 120 status_says "$name" "k3s: running"
 	expect "$name has a new card: the VIP was never silent for more than 10 s" at_most "$(seen longest-silence "$start")" 10
 	vip_was_good "$start"
@@ -264,8 +296,8 @@ scenario_unhappy() {
 # A second card of caspar's, in another Pi.
 twin() {
 	local id member start
-	id=$(cluster_id "$vip")
-	member=$(member_of "$vip" caspar)
+	learn cluster_id && id=$learned
+	learn member_of caspar && member=$learned
 	start=$(now)
 	start twin prepared-dhcp caspar
 	first_boot twin || return
@@ -273,8 +305,8 @@ twin() {
 	took "a twin says that it has one" "$(age twin)"
 	sleep 60
 	expect "a twin: the cluster is unharmed" cluster_of_three
-	expect "a twin: the same cluster" [ "$(cluster_id "$vip")" = "$id" ]
-	expect "a twin: caspar is the one it was" [ "$(member_of "$vip" caspar)" = "$member" ]
+	expect "a twin: the same cluster" still "$id" cluster_id
+	expect "a twin: caspar is the one it was" still "$member" member_of caspar
 	expect "a twin: it has begun nothing" lacks_etcd_data twin
 	vip_was_good "$start"
 	power_cut twin
