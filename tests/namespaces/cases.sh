@@ -39,7 +39,7 @@ case_all_at_once() {
 	local name
 	make_lan melchior balthazar caspar
 	all_three
-	check 'one cluster of three' 120 complete || return
+	check 'one cluster of three' 180 complete || return
 	check 'the virtual address answers, by a certificate of our CA' 5 vip_answers || return
 	check 'the initialising node began' 1 chose melchior 'cluster-init: true' || return
 	check 'the others joined' 1 eval 'chose balthazar "server: https" && chose caspar "server: https"' || return
@@ -209,9 +209,10 @@ case_address_taken_by_a_stranger() {
 case_another_cluster_on_the_address() {
 	make_lan melchior
 	stranger "$vip"
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/$lan/key" -out "$work/$lan/crt" \
-		-days 2 -subj /CN=k3s -addext "subjectAltName=IP:$vip" 2>/dev/null
-	nsenter --net="/run/netns/$lan-stranger" python3 tests/firstboot/k3s-server.py "$work/$lan/crt" "$work/$lan/key" 6443 "$vip=pong" &
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/$lan/other.pem" \
+		-out "$work/$lan/client-ca.crt" -days 2 -subj /CN=k3s -addext "subjectAltName=IP:$vip" 2>/dev/null
+	cat "$work/$lan/client-ca.crt" >>"$work/$lan/other.pem"
+	nsenter --net="/run/netns/$lan-stranger" python3 tests/firstboot/k3s-server.py "$work/$lan" 6443 "$vip=other" &
 	echo $! >"$work/$lan/stranger/pid"
 	disown
 	flash melchior
@@ -240,7 +241,7 @@ case_twin_stranger_and_refused_manifest() {
 	make_lan melchior balthazar caspar twin
 	start_foreign_keepalived
 	all_three
-	check 'a cluster under DHCP, beside a stranger with our router id' 120 complete || return
+	check 'a cluster under DHCP, beside a stranger with our router id' 180 complete || return
 	id=$(cluster_id)
 	check 'the stranger is named in the status' 30 says melchior 'router id 51 is also used by 10.0.0.66' || return
 	check 'the refused manifest is named in the status' 30 says melchior 'refused.yaml' || return
@@ -267,6 +268,7 @@ start_foreign_keepalived() {
 		--use-file "$work/$lan/stranger/keepalived.conf" --pid "$work/$lan/stranger/pid" \
 		--vrrp_pid "$work/$lan/stranger/vrrp-pid" >"$work/$lan/stranger/console" 2>&1 &
 	disown
+	until_true 20 eval 'ip -n "$lan-stranger" addr | grep -q 10.0.0.77/'
 }
 
 # --- the stand-in itself: what it must refuse, or the rest would prove nothing
@@ -288,7 +290,7 @@ start_alone() {
 # refuses WHAT NODE PATTERN: it ends, and that is its last line.
 refuses() {
 	start_alone "$2"
-	check "refuses $1" 10 eval "! kill -0 \$(cat '$work/$lan/$2/pid') && tail -n 1 '$work/$lan/$2/console' | grep -q 'level=fatal.*$3'"
+	check "refuses $1" 30 eval "! kill -0 \$(cat '$work/$lan/$2/pid') && tail -n 1 '$work/$lan/$2/console' | grep -q 'level=fatal.*$3'"
 }
 
 case_stand_in() {
@@ -318,34 +320,37 @@ members_come_and_go() {
 	alone melchior 127.0.0.11 'cluster-init: true'
 	start_alone melchior
 	vip=127.0.0.11
-	check 'begins' 10 same_ready 127.0.0.11 || return
+	check 'begins' 30 same_ready 127.0.0.11 || return
 	alone balthazar 127.0.0.12 'server: https://127.0.0.11:6443'
 	start_alone balthazar
-	check 'adds a learner' 10 members 127.0.0.11 '.members | length == 2' || return
-	alone caspar 127.0.0.13 'server: https://127.0.0.12:6443'
+	check 'adds a learner' 30 members 127.0.0.11 '.members | length == 2' || return
+	# A learner that says nothing stays one.
+	kill -STOP "$(cat "$work/$lan/balthazar/pid")"
+	alone caspar 127.0.0.13 'server: https://127.0.0.11:6443'
 	refuses 'a second learner' caspar 'etcdserver: too many learner members in cluster' || return
-	check 'promotes the first' 15 member_count 2 || return
+	kill -CONT "$(cat "$work/$lan/balthazar/pid")"
+	check 'promotes the first' 30 member_count 2 || return
 	start_alone caspar
-	check 'a cluster of three' 15 complete || return
+	check 'a cluster of three' 30 complete || return
 	kill -9 "$(cat "$work/$lan/caspar/pid")"
 	mv "$(root_of caspar)" "$work/$lan/caspar/old"
 	alone caspar 127.0.0.13 'server: https://127.0.0.12:6443'
 	refuses 'a duplicate' caspar 'duplicate node name found, please use a unique name for this node' || return
-	check 'a node that is gone becomes Unknown' 15 eval 'ask 127.0.0.12 /api/v1/nodes/caspar | jq --exit-status ".status.conditions[] | select(.type == \"Ready\" and .status == \"Unknown\")"' || return
+	check 'a node that is gone becomes Unknown' 30 eval 'ask 127.0.0.12 /api/v1/nodes/caspar | jq --exit-status ".status.conditions[] | select(.type == \"Ready\" and .status == \"Unknown\")"' || return
 	ask 127.0.0.12 /api/v1/nodes/caspar --request DELETE --output /dev/null
-	check 'a deleted node takes its member with it' 10 members 127.0.0.11 '.members | length == 2' || return
+	check 'a deleted node takes its member with it' 30 members 127.0.0.11 '.members | length == 2' || return
 	start_alone caspar
-	check 'a new one takes its place' 15 complete || return
+	check 'a new one takes its place' 30 complete || return
 	kill -9 "$(cat "$work/$lan/caspar/pid")"
 	rm -rf "$(root_of caspar)"
 	mv "$work/$lan/caspar/old" "$(root_of caspar)"
 	refuses 'a removed member' caspar 'the member has been permanently removed from the cluster' || return
 	kill -9 "$(cat "$work/$lan/balthazar/pid")"
-	check 'has no majority any more' 15 eval '[ "$(ask 127.0.0.11 /readyz --output /dev/null --write-out "%{http_code}")" = 500 ]' || return
+	check 'has no majority any more' 30 eval '[ "$(ask 127.0.0.11 /readyz --output /dev/null --write-out "%{http_code}")" = 500 ]' || return
 	check 'answers /ping all the same' 1 eval '[ "$(ask 127.0.0.11 /ping)" = pong ]' || return
 	check 'and writes nothing' 1 eval '[ "$(ask 127.0.0.11 /api/v1/nodes/caspar --request DELETE --output /dev/null --write-out "%{http_code}")" = 500 ]' || return
 	start_alone balthazar
-	check 'has its majority again' 10 same_ready 127.0.0.11 || return
+	check 'has its majority again' 30 same_ready 127.0.0.11 || return
 }
 
 same_ready() {

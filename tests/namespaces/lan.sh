@@ -91,7 +91,7 @@ boot() {
 			mount --rbind /dev "$1/dev" && mount -t proc proc "$1/proc" &&
 			mount -t tmpfs run "$1/run" && mount -t tmpfs tmp "$1/tmp" &&
 			{ [ -z "$2" ] || { mount -t sysfs sys "$1/sys" && mount --rbind /sys/fs/cgroup "$1/sys/fs/cgroup"; }; } &&
-			exec chroot "$1" /usr/bin/python3 /usr/local/lib/supervisor 2' - "$root" "${MAGI_TEST_K3S-}" \
+			exec chroot "$1" /usr/bin/python3 /usr/local/lib/supervisor 5' - "$root" "${MAGI_TEST_K3S-}" \
 		</dev/null >>"$work/$lan/$1/console" 2>&1 &
 	echo $! >"$work/$lan/$1/pid"
 	disown # or the shell would tell of its end
@@ -159,7 +159,12 @@ members() {
 	ask "$1" /db/info --user "server:$(sed 's/.*:://; s/^server://' "$token")" | jq --exit-status --raw-output "$2"
 }
 
+# Asks several times at most each second: what it starts would slow down what it waits for.
 complete() {
+	is_complete || { sleep 0.4 && return 1; }
+}
+
+is_complete() {
 	members "$vip" '.members | length == 3 and all(.isLearner | not) and (map(.name | sub("-[^-]*$"; "")) | sort == ["balthazar", "caspar", "melchior"])' &&
 		[ "$(ask "$vip" /api/v1/nodes | jq '[.items[].status.conditions[] | select(.type == "Ready" and .status == "True")] | length')" = 3 ]
 }
