@@ -13,7 +13,7 @@ use crate::error::{Exit, Explain};
 
 /// Something is wrong in a file that the user wrote.
 #[derive(Debug, thiserror::Error)]
-#[error("`{file}` line {line}: {what}")]
+#[error("`{}` line {line}: {what}", escaped(file))]
 pub struct DocumentError {
     /// The file as the user named it.
     pub file: String,
@@ -25,6 +25,11 @@ pub struct DocumentError {
 }
 
 impl DocumentError {
+    /// About `line`, counted from 1, of a file that isn't TOML.
+    pub fn at_line(file: &str, line: usize, what: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), line, what: what.into(), hint: None }
+    }
+
     /// With the next step.
     #[must_use]
     pub fn hinting(mut self, hint: impl Into<String>) -> Self {
@@ -196,9 +201,13 @@ impl<'a> Section<'a> {
             return Ok(Some(vec![Located { value: one.to_owned(), at: span.start }]));
         }
         let list = value.as_array().ok_or_else(|| wrong(span.start))?;
-        let item = |v: &Spanned<DeValue>| match v.get_ref().as_str() {
-            Some(text) => Ok(Located { value: text.to_owned(), at: v.span().start }),
-            None => Err(wrong(v.span().start)),
+        let item = |v: &Spanned<DeValue>| {
+            let text = v.get_ref().as_str().map(str::to_owned).ok_or_else(|| {
+                let (key, kind) = (self.below(key), v.get_ref().type_str());
+                let what = format!("`{key}` must be a list of strings, but one is of type {kind}");
+                self.error_at(v.span().start, what)
+            })?;
+            Ok(Located { value: text, at: v.span().start })
         };
         list.iter().map(item).collect::<Result<_>>().map(Some)
     }
@@ -292,6 +301,18 @@ pub fn listed(names: impl Iterator<Item = impl AsRef<str>>) -> String {
 /// A path as messages show it.
 pub fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// A path as messages show it where it may be anybody's: control characters as escapes, so that a name
+/// can't pretend to be a line of its own or move the cursor.
+pub fn printable(path: &Path) -> String {
+    escaped(&path.display().to_string())
+}
+
+/// A text with its control characters as escapes.
+pub fn escaped(text: &str) -> String {
+    let letter = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(letter).collect()
 }
 
 #[cfg(test)]

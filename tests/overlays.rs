@@ -332,14 +332,14 @@ fn with_everything_set() {
     let node = Node::after(&profile, "melchior", |sandbox| {
         sandbox.write("work/apps/blog/site.yaml", site);
         sandbox.write("work/apps/readme.txt", "not a manifest\n");
-        sandbox.write("work/one.yaml", site);
+        sandbox.write("work/one.yaml", site.replace("name: site", "name: one"));
         sandbox.write("work/50-mine.yaml", "debug: true\n");
     });
     let Some(node) = node else { return };
     node.all_agree();
     let manifests = "/var/lib/rancher/k3s/server/manifests";
     assert_eq!(node.text(&format!("{manifests}/blog/site.yaml")), site);
-    assert_eq!(node.text(&format!("{manifests}/one.yaml")), site);
+    assert!(node.text(&format!("{manifests}/one.yaml")).ends_with("name: one\n"));
     assert!(!node.path(&format!("{manifests}/readme.txt")).exists());
     assert_eq!(node.text("/etc/rancher/k3s/config.yaml.d/50-mine.yaml"), "debug: true\n");
     let config = node.text("/etc/rancher/k3s/config.yaml");
@@ -373,4 +373,21 @@ fn the_first_node_begins_when_none_is_said_to() {
         "{}",
         node.text("/etc/magi/magi.conf")
     );
+}
+
+#[test]
+fn a_firewall_that_cannot_tell_what_the_lan_is() {
+    let plan = |vip: &str| {
+        let sandbox = Sandbox::new();
+        let cluster = format!("name = \"magi\"\nvip = \"{vip}\"\n");
+        Profile::small(&["firewall"]).cluster_instead(&cluster).write(&sandbox);
+        sandbox.run(&["plan", "--all", "-p", "magi.toml"])
+    };
+    for private in ["10.1.2.3", "192.168.0.9", "172.16.0.1", "172.31.255.254"] {
+        plan(private).ok();
+    }
+    for public in ["172.15.0.1", "172.32.0.1", "172.200.0.1", "192.0.2.1"] {
+        let message = plan(public).failed(2);
+        assert!(message.contains(&format!("`{public}` isn't in a private range")), "{message}");
+    }
 }

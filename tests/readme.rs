@@ -178,3 +178,26 @@ fn the_example_overlay_does_what_the_docs_say() {
     }
     sandbox.run(&["verify", arg(&sandbox.work("out/magi-caspar.img"))]).ok();
 }
+
+#[test]
+fn the_example_site_is_applied_by_the_node_that_begins_the_cluster() {
+    let sandbox = clone();
+    let docs = fs::read_to_string(sandbox.work("docs/example-site/README.md")).expect("the docs");
+    let shown: Vec<&str> = docs.lines().filter_map(|line| line.strip_prefix("    magi-image ")).collect();
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    for command in shown {
+        let plans = typed(&sandbox, "", &format!("\"$BINARY\" {command} --json"));
+        let plans: serde_json::Value = serde_json::from_str(&plans).expect("plans");
+        let with_it = plans.as_array().expect("plans").iter().filter(|plan| {
+            let edits = plan["edits"].as_array().expect("edits");
+            edits.iter().any(|e| e["path"] == "/var/lib/rancher/k3s/server/manifests/site.yaml")
+        });
+        let nodes: Vec<_> = with_it.map(|plan| plan["node"].as_str().expect("a name")).collect();
+        assert_eq!(nodes, ["melchior"]);
+    }
+    // What the README tells to type and to set up is what the files say.
+    let site = fs::read_to_string(sandbox.work("docs/example-site/apps/site.yaml")).expect("the site");
+    let profile = fs::read_to_string(sandbox.work("docs/example-site/magi.toml")).expect("the profile");
+    assert!(site.contains("host: www.example.org\n") && profile.contains("vip = \"10.0.0.100\"\n"));
+    assert!(docs.contains("--resolve www.example.org:80:10.0.0.100 http://www.example.org/"));
+}

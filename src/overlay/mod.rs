@@ -2,9 +2,11 @@
 
 pub mod files;
 pub mod include;
+mod kubernetes;
 pub mod render;
 pub mod settings;
 pub mod spec;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 

@@ -94,8 +94,27 @@ pub struct Include {
     pub attributes: Attributes,
     /// The only endings taken; all if empty.
     pub extensions: Vec<String>,
+    /// What the files must be.
+    pub format: Option<Format>,
+    /// What their names, without folders, must match.
+    pub names: Option<Regex>,
+    /// Names up to the first dot, of files or folders, that are taken.
+    pub reserved: Vec<String>,
+    /// Whether no two may have the same name up to the first dot, in whatever folders they are.
+    pub one_per_stem: bool,
+    /// What a good name is, for whoever used another.
+    pub names_hint: Option<String>,
     /// Condition.
     pub when: When,
+}
+
+/// What the user's files are checked to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// YAML or JSON, each document an object of Kubernetes.
+    Kubernetes,
+    /// YAML with one mapping.
+    Yaml,
 }
 
 /// Permission bits and owner.
@@ -253,14 +272,37 @@ fn fetch(section: &Section<'_>) -> Result<Fetch> {
 }
 
 fn include(section: &Section<'_>) -> Result<Include> {
-    let extensions = section.strings("extensions")?.unwrap_or_default();
+    let texts = |key: &str| -> Result<Vec<String>> {
+        Ok(section.strings(key)?.unwrap_or_default().into_iter().map(|l| l.value).collect())
+    };
     Ok(Include {
         setting: section.required("setting")?,
         into: section.required("into")?,
         attributes: attributes(section)?,
-        extensions: extensions.into_iter().map(|e| e.value).collect(),
+        extensions: texts("extensions")?,
+        format: format(section)?,
+        names: regex(section, "names")?,
+        reserved: texts("reserved")?,
+        one_per_stem: section.boolean("one_per_stem")?.is_some_and(|b| b.value),
+        names_hint: section.string("names_hint")?.map(|s| s.value),
         when: section.string("when")?,
     })
+}
+
+fn format(section: &Section<'_>) -> Result<Option<Format>> {
+    let Some(written) = section.string("format")? else { return Ok(None) };
+    match written.value.as_str() {
+        "kubernetes" => Ok(Some(Format::Kubernetes)),
+        "yaml" => Ok(Some(Format::Yaml)),
+        _ => Err(section.error_at(written.at, "`format` must be `kubernetes` or `yaml`")),
+    }
+}
+
+fn regex(section: &Section<'_>, key: &str) -> Result<Option<Regex>> {
+    let Some(written) = section.string(key)? else { return Ok(None) };
+    let compiled = regex::RegexBuilder::new(&written.value).size_limit(1 << 20).build();
+    let wrong = |e| section.error_at(written.at, format!("`{key}` isn't a regular expression: {e}"));
+    compiled.map(Some).map_err(wrong)
 }
 
 fn file_rule(section: &Section<'_>) -> Result<FileRule> {

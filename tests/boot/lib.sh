@@ -1,8 +1,38 @@
-# Shell for the boot test: a guest in QEMU, made from an image file, and ssh into it.
-# Sourced by tests/boot/run, which sets work (a folder) and key (a private ssh key).
+# Shell for the boot test and the cluster test: a guest in QEMU, made from an image
+# file, and ssh into it. Sourced by their `run`, which sets test (its name), repo, work
+# (a folder), key (a private ssh key) and may set inside (words before each command
+# that is to see the guests' network).
 # shellcheck shell=bash disable=SC2154
 
-say() { echo "boot-test: $*" >&2; }
+inside=()
+
+say() { echo "$test: $*" >&2; }
+
+binary() {
+	if [ -n "${MAGI_IMAGE_BIN:-}" ]; then realpath -- "$MAGI_IMAGE_BIN"; return; fi
+	cargo build --release --locked --manifest-path "$repo/Cargo.toml" >&2
+	echo "${CARGO_TARGET_DIR:-$repo/target}/release/magi-image"
+}
+
+# Checks. Each is a command; what a failed one printed is shown.
+passed=0 failed=0
+check() {
+	local name=$1 said
+	shift
+	if said=$("$@" 2>&1); then
+		passed=$((passed + 1))
+		echo "ok - $name"
+	else
+		failed=$((failed + 1))
+		echo "not ok - $name"
+		printf '%s\n' "$said" | sed 's/^/  # /'
+	fi
+}
+
+finish() {
+	echo "$passed passed, $failed failed"
+	[ "$failed" -eq 0 ]
+}
 
 free_port() {
 	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
@@ -20,32 +50,39 @@ part_size() {
 # fat_of IMAGE: the boot partition as mtools want it named.
 fat_of() { echo "$1@@$(($(part_start "$1" c) * 512))"; }
 
-# boot_files IMAGE: kernel, initrd and kernel words from the image's own FAT. What
+# boot_files IMAGE DIR: kernel, initrd and kernel words from the image's own FAT. What
 # the test adds is a console that this machine has.
 boot_files() {
 	local fat name
 	fat=$(fat_of "$1")
 	for name in vmlinuz initrd.img; do
-		mcopy -n -o -i "$fat" "::$name-*" "$work/$name"
+		mcopy -n -o -i "$fat" "::$name-*" "$2/$name"
 	done
-	echo "$(mtype -i "$fat" ::cmdline.txt | tr -d '\r\n') console=ttyAMA0" >"$work/cmdline"
+	echo "$(mtype -i "$fat" ::cmdline.txt | tr -d '\r\n') console=ttyAMA0" >"$2/cmdline"
 }
 
-# start_guest IMAGE [FORWARD]: a Pi has no clock, so the guest's stands at a day long
-# past; its NTP requests to 10.0.2.2 reach this machine's loopback. FORWARD goes on the
-# network's options.
+# run_qemu DIR DRIVE OPTION…: a Pi has no clock, so the guest's stands at a day long past.
+# DIR holds what boot_files made; drive d and netdev n are the caller's. Sets qemu_pid.
+run_qemu() {
+	local dir=$1 drive=$2
+	shift 2
+	"${inside[@]}" qemu-system-aarch64 -M virt -cpu cortex-a72 \
+		-kernel "$dir/vmlinuz" -initrd "$dir/initrd.img" -append "$(cat "$dir/cmdline")" \
+		-drive "if=none,id=d,cache=unsafe,$drive" -device virtio-blk-pci,drive=d \
+		-device virtio-rng-pci -rtc base=2023-11-09T00:00:00 \
+		-display none -monitor none "$@" </dev/null >>"$dir/qemu.log" 2>&1 &
+	qemu_pid=$!
+}
+
+# start_guest IMAGE [FORWARD]: its NTP requests to 10.0.2.2 reach this machine's loopback.
+# FORWARD goes on the network's options.
 start_guest() {
 	ssh_port=$(free_port)
-	qemu-system-aarch64 -M virt -cpu cortex-a72 -smp 2 -m 2048 \
-		-kernel "$work/vmlinuz" -initrd "$work/initrd.img" -append "$(cat "$work/cmdline")" \
-		-drive "if=none,file=$1,format=raw,id=d,cache=unsafe" -device virtio-blk-pci,drive=d \
+	run_qemu "$work" "format=raw,file=$1" -smp 2 -m 2048 \
 		-netdev "user,id=n,hostfwd=tcp:127.0.0.1:$ssh_port-:22${2:+,$2}" \
 		-device virtio-net-pci,netdev=n \
 		-object "filter-dump,id=f,netdev=n,file=$work/net.pcap,maxlen=600" \
-		-device virtio-rng-pci -rtc base=2023-11-09T00:00:00 \
-		-display none -monitor none -serial "file:$work/serial.log" \
-		</dev/null >"$work/qemu.log" 2>&1 &
-	qemu_pid=$!
+		-serial "file:$work/serial.log"
 }
 
 stop_guest() {
@@ -56,12 +93,16 @@ stop_guest() {
 	qemu_pid=''
 }
 
-# guest COMMAND…: a root shell's answer; KEY=… chooses another key.
-guest() {
-	timeout 300 ssh -i "${KEY:-$key}" -p "$ssh_port" -o BatchMode=yes -o IdentitiesOnly=yes -o ConnectTimeout=10 \
-		-o ServerAliveInterval=15 -o ServerAliveCountMax=8 -o LogLevel=ERROR \
-		-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -F none root@127.0.0.1 "$@" </dev/null
+# root_at HOST PORT COMMAND…: a root shell's answer; KEY=… chooses another key.
+root_at() {
+	local host=$1 port=$2
+	shift 2
+	timeout 300 "${inside[@]}" ssh -i "${KEY:-$key}" -p "$port" -o BatchMode=yes -o IdentitiesOnly=yes \
+		-o ConnectTimeout=10 -o ServerAliveInterval=15 -o ServerAliveCountMax=8 -o LogLevel=ERROR \
+		-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -F none "root@$host" "$@" </dev/null
 }
+
+guest() { root_at 127.0.0.1 "$ssh_port" "$@"; }
 
 # wait_until SECONDS COMMAND…: asks every $every seconds; ends early when QEMU has ended.
 wait_until() {

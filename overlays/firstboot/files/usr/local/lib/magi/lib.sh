@@ -42,19 +42,50 @@ status_line() {
 	sed -n "$2p" "$MAGI_STATE/status.d/$1" 2>/dev/null
 }
 
-# status_set PART STATE DETAIL [ERROR]: what PART does now. Its clock runs on while state and
-# detail stay, and nothing is written while nothing changes. Trouble here never stops the caller.
+# status_set PART STATE DETAIL [ERROR]: what PART does now. STATE is `done` or `up` where all is
+# well, `failing` where it isn't, `running` or `waiting` on the way. Its clock runs on while state
+# and detail stay, and nothing is written while nothing changes. Trouble here never stops the
+# caller. One at a time: first boot, k3s and keepalived all have something to say.
 status_set() {
+	mkdir -p "$MAGI_RUN" "$MAGI_STATE/status.d"
+	(
+		flock 9
+		status_write "$@"
+		status_publish || log "magi-status: cannot write to $MAGI_BOOT"
+		led_show
+	) 9>"$MAGI_RUN/status.lock"
+}
+
+status_write() {
 	status_since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 	status_detail=$(printf '%s' "$3" | clean)
 	if [ "$(status_line "$1" 1)" = "$2" ] && [ "$(status_line "$1" 2)" = "$status_detail" ]; then
 		status_since=$(status_line "$1" 3)
 	fi
-	mkdir -p "$MAGI_STATE/status.d"
 	printf '%s\n%s\n%s\n%s\n' "$2" "$status_detail" "$status_since" \
 		"$(printf '%s' "${4-}" | clean)" >"$MAGI_STATE/part.new" &&
 		mv -f "$MAGI_STATE/part.new" "$MAGI_STATE/status.d/$1"
-	status_publish || log "magi-status: cannot write to $MAGI_BOOT"
+}
+
+# The activity LED: quick blinks where something fails, a heartbeat on the way, and what the
+# kernel does with it by itself when all is well. Named led0 by older kernels.
+led_show() {
+	case " $(sed -sn 1p "$MAGI_STATE"/status.d/* 2>/dev/null | tr '\n' ' ')" in
+	*' failing '*) led_trigger=timer ;;
+	*' running '* | *' waiting '*) led_trigger=heartbeat ;;
+	*) led_trigger=mmc0 ;;
+	esac
+	for led in "${MAGI_LEDS:-/sys/class/leds}"/ACT "${MAGI_LEDS:-/sys/class/leds}"/led0; do
+		[ -w "$led/trigger" ] || continue
+		! grep -qF "[$led_trigger]" "$led/trigger" || return 0
+		echo "$led_trigger" >"$led/trigger"
+		# These files are there with the timer only.
+		if [ -w "$led/delay_on" ]; then
+			echo 100 >"$led/delay_on"
+			echo 100 >"$led/delay_off"
+		fi
+		return 0
+	done
 }
 
 # note TEXT: for steps; where inside the step first boot is. A new try leaves the error of the

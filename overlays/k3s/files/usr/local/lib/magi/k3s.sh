@@ -1,0 +1,58 @@
+# shellcheck shell=sh disable=SC2034 # used where this is sourced
+# How the scripts beside this one ask k3s: sourced after lib.sh, never run.
+
+keys=${MAGI_K3S_KEYS:-/etc/rancher/k3s/cluster}
+port=${MAGI_K3S_PORT:-6443}
+data=${MAGI_K3S_DATA:-/var/lib/rancher/k3s}
+config=${MAGI_K3S_CONFIG:-/etc/rancher/k3s/config.yaml.d}
+# What k3s itself looks at: from then on it ignores `server` and `cluster-init`.
+etcd=$data/server/db/etcd/member/wal
+answer=$MAGI_RUN/k3s-answer
+
+# says_pong HOST OPTION…: whether it answers as k3s does; who it is, the options tell curl to check.
+says_pong() {
+	host=$1
+	shift
+	[ "$(curl --silent --noproxy '*' --connect-timeout 3 --max-time 5 "$@" \
+		"https://$host:$port/ping" 2>/dev/null | head -c 16)" = pong ]
+}
+
+# Why a certificate isn't believed, in curl's words.
+distrust() {
+	curl --silent --show-error --noproxy '*' --connect-timeout 3 --max-time 5 --cacert "$keys/server-ca.crt" \
+		--output /dev/null "https://$1:$port/ping" 2>&1 | sed 's/^curl: ([0-9]*) //'
+}
+
+# api HOST PATH [OPTION…]: asks as the cluster's admin. Prints the HTTP status, 000 where nobody
+# answered; what was said is in $answer. The key's name, not the key, is what a process list shows.
+api() {
+	host=$1 path=$2
+	shift 2
+	mkdir -p "$MAGI_RUN"
+	curl --silent --globoff --noproxy '*' --connect-timeout 3 --max-time 20 "$@" \
+		--cacert "$keys/server-ca.crt" --cert "$keys/admin.crt" --key "$keys/admin.key" \
+		--output "$answer" --write-out '%{http_code}' "https://$host:$port$path" 2>/dev/null || :
+}
+
+# from_answer FILTER: what jq finds in the last answer; nothing if it isn't there.
+from_answer() {
+	jq --raw-output --arg node "$MAGI_NODE" "$1 // empty" "$answer" 2>/dev/null
+}
+
+# What k3s said last before it gave up, in this boot.
+last_words() {
+	journalctl --boot --unit k3s --lines 200 --output cat 2>/dev/null |
+		sed -n 's/.*level=fatal msg="\(.*\)"$/\1/p' | tail -n 1
+}
+
+# An etcd member is bound to the address it was made with.
+changed_address() {
+	made_with=$(sed -n 's/^node-ip: //p' "$config/20-node-ip.yaml" 2>/dev/null)
+	address=$(node_address)
+	[ -n "$made_with" ] && [ "$made_with" != "$address" ]
+}
+
+say_changed_address() {
+	status_set k3s failing "this node joined as $made_with" \
+		"its address is now ${address:-missing}: give it $made_with again (a DHCP reservation), or flash it anew"
+}

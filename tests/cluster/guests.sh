@@ -1,0 +1,118 @@
+# Shell for the cluster test: nodes, each a card (a disk) and a Pi (a QEMU process).
+# Sourced by run, which sets work, and by boot/lib.sh's rules.
+# shellcheck shell=bash disable=SC2154,SC2034
+
+nodes=(melchior balthazar caspar)
+declare -A pids=() since=() kinds=()
+memory=${MAGI_TEST_MEMORY:-768}
+
+# A twin is another Pi with the same image.
+mac_of() {
+	case $1 in
+	melchior) echo 52:54:00:77:00:01 ;;
+	balthazar) echo 52:54:00:77:00:02 ;;
+	caspar) echo 52:54:00:77:00:03 ;;
+	twin) echo 52:54:00:77:01:01 ;;
+	esac
+}
+
+fixed_address() {
+	case $1 in
+	melchior) echo 10.77.0.11 ;;
+	balthazar) echo 10.77.0.12 ;;
+	caspar) echo 10.77.0.13 ;;
+	esac
+}
+
+# address GUEST: what its image says, else what DHCP gave it; nothing before that.
+address() {
+	case ${kinds[$1]} in
+	*-fixed) fixed_address "$1" ;;
+	*) awk -v mac="$(mac_of "$1")" '$2 == mac { print $3 }' "$work/leases" ;;
+	esac
+}
+
+# flash GUEST KIND [NODE]: a new card with the image of NODE (else of the same name).
+# An overlay on the image: instant, and what wasn't flushed to it when QEMU is killed is
+# lost where it was new, since QEMU keeps the map of new clusters to itself until then.
+flash() {
+	local dir=$work/guests/$1 image
+	image=$(image_of "$2" "${3:-$1}")
+	mkdir -p "$dir"
+	qemu-img create -q -f qcow2 -b "$image" -F raw "$dir/card.qcow2" 8G
+	boot_files "$image" "$dir"
+	kinds[$1]=$2
+}
+
+power_on() {
+	local dir=$work/guests/$1
+	run_qemu "$dir" "format=qcow2,file=$dir/card.qcow2" -smp 1 -m "$memory" \
+		-accel tcg,thread=multi,tb-size=192 \
+		-netdev "socket,id=n,mcast=$group,localaddr=127.0.0.1" \
+		-device "virtio-net-pci,netdev=n,mac=$(mac_of "$1")" \
+		-chardev "file,id=s,append=on,path=$dir/serial.log" -serial chardev:s
+	pids[$1]=$qemu_pid
+	since[$1]=$(now)
+}
+
+is_on() { [ -n "${pids[$1]:-}" ] && kill -0 "${pids[$1]}" 2>/dev/null; }
+
+power_cut() {
+	if [ -z "${pids[$1]:-}" ]; then return 0; fi
+	kill -KILL "${pids[$1]}" 2>/dev/null || true
+	wait "${pids[$1]}" 2>/dev/null || true
+	pids[$1]=''
+}
+
+power_cut_all() {
+	local name
+	for name in "${!pids[@]}"; do power_cut "$name"; done
+}
+
+is_off() { ! is_on "$1"; }
+
+# By an order to the guest, so that its file systems are clean.
+power_off() {
+	on "$1" systemctl poweroff || true
+	within 240 is_off "$1" || return
+	power_cut "$1"
+}
+
+# on GUEST COMMAND…: a root shell's answer.
+on() {
+	local name=$1 there
+	shift
+	there=$(address "$name")
+	[ -n "$there" ] && root_at "$there" 22 "$@"
+}
+
+# Milliseconds.
+now() { echo $((${EPOCHREALTIME/./} / 1000)); }
+
+# Seconds since GUEST was switched on.
+age() { seconds_since "${since[$1]}"; }
+
+seconds_since() {
+	local tenths=$((($(now) - $1) / 100))
+	echo "$((tenths / 10)).$((tenths % 10))"
+}
+
+# within SECONDS COMMAND…: asks every ${every:-3} seconds.
+within() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		if [ "$SECONDS" -ge "$end" ]; then return 1; fi
+		sleep "${every:-3}"
+	done
+}
+
+# raw_card GUEST FILE: the card's content, for fsck.
+raw_card() { qemu-img convert -f qcow2 -O raw "$work/guests/$1/card.qcow2" "$2"; }
+
+# file_on_fat GUEST FILE, of a guest that is off.
+file_on_fat() {
+	raw_card "$1" "$work/card.raw"
+	mtype -i "$(fat_of "$work/card.raw")" "::$2"
+	rm "$work/card.raw"
+}
