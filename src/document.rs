@@ -13,7 +13,7 @@ use crate::error::{Exit, Explain};
 
 /// Something is wrong in a file that the user wrote.
 #[derive(Debug, thiserror::Error)]
-#[error("`{file}` line {line}: {what}")]
+#[error("`{}` line {line}: {what}", escaped(file))]
 pub struct DocumentError {
     /// The file as the user named it.
     pub file: String,
@@ -201,9 +201,13 @@ impl<'a> Section<'a> {
             return Ok(Some(vec![Located { value: one.to_owned(), at: span.start }]));
         }
         let list = value.as_array().ok_or_else(|| wrong(span.start))?;
-        let item = |v: &Spanned<DeValue>| match v.get_ref().as_str() {
-            Some(text) => Ok(Located { value: text.to_owned(), at: v.span().start }),
-            None => Err(wrong(v.span().start)),
+        let item = |v: &Spanned<DeValue>| {
+            let text = v.get_ref().as_str().map(str::to_owned).ok_or_else(|| {
+                let (key, kind) = (self.below(key), v.get_ref().type_str());
+                let what = format!("`{key}` must be a list of strings, but one is of type {kind}");
+                self.error_at(v.span().start, what)
+            })?;
+            Ok(Located { value: text, at: v.span().start })
         };
         list.iter().map(item).collect::<Result<_>>().map(Some)
     }

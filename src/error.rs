@@ -118,7 +118,7 @@ impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
 
 /// An input or output error on a file of the user's machine, named.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {verb} `{}`", path.display())]
+#[error("cannot {verb} `{}`", crate::document::printable(path))]
 pub struct FileError {
     /// What was tried: `read`, `write`, `create`.
     pub verb: &'static str,
@@ -156,6 +156,8 @@ impl Explain for FileError {
         match self.source.kind() {
             K::NotFound => Some("check the path".into()),
             K::PermissionDenied => Some("check its permissions, or choose another folder".into()),
+            K::AlreadyExists | K::NotADirectory => Some("a file is in the way; choose another folder".into()),
+            K::IsADirectory => Some("it is a folder; name a file".into()),
             K::ReadOnlyFilesystem => Some("the file system is read-only; choose another folder".into()),
             K::StorageFull => Some("free some space, or choose another folder".into()),
             _ => None,

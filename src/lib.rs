@@ -13,6 +13,7 @@ pub mod disk;
 pub mod document;
 pub mod error;
 pub mod fetch;
+mod guard;
 pub mod image;
 pub mod init;
 pub mod inspect;

@@ -224,10 +224,10 @@ fn no_image_at_all() {
       caused by: `debian-12-raspi` is no built-in base, no URL and no file
     hint: did you mean `debian-12-raspi4`?
     ");
-    insta::assert_snapshot!(refused(4, &sandbox, "ftp://127.0.0.1/base.img"), @"
+    insta::assert_snapshot!(refused(2, &sandbox, "ftp://127.0.0.1/base.img"), @"
     error: preparing the base `ftp://127.0.0.1/base.img`
-      caused by: cannot download `ftp://127.0.0.1/base.img.sha256`: only http and https URLs are downloaded
-    hint: check the URL, or use a mirror or a local file
+      caused by: the base `ftp://127.0.0.1/base.img` is no http or https URL
+    hint: download it, and give the file's path
     ");
 }
 
@@ -295,11 +295,28 @@ fn a_download_that_failed_its_check_is_not_built_upon() {
     let middle = wrong.len() / 2;
     wrong[middle] ^= 1;
     // Of the right size, too long, too short.
-    for wrong in [&wrong, &[&bytes[..], b"more"].concat(), &bytes[..middle].to_vec()] {
+    for wrong in [&wrong, &[&bytes[..], b"more"].concat(), &bytes[..middle].to_vec(), &b"a page".to_vec()] {
         server.on("/base.img.xz", Reply::Content(wrong.clone()));
-        refused_as_written(3, &sandbox);
-        assert_eq!(names(&sandbox.cache().join("raw")), [] as [&str; 0]);
+        // That it's another file is what counts, not how it can't be unpacked.
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(refused_as_written(3, &sandbox), @"
+            error: preparing the base `http://[server]/base.img.xz`
+              caused by: `http://[server]/base.img.xz` has SHA-256 [hash] and can't be unpacked, but the profile expects [hash]
+            hint: the file is damaged, was replaced, or the pin is that of another version
+            ");
+        }
+        assert_eq!(kept(&sandbox), [] as [&str; 0], "what failed its check is kept");
     }
+    // A sound image, but another one.
+    let Some(other) = packed("gz") else { return };
+    server.on("/base.img.xz", Reply::Content(other));
+    let Some(raw) = sound().map(|folder| sha256(&folder.join("base.img"))) else { return };
+    Profile::small(&["common"]).base(&server.url("/base.img.xz")).pin(&"1".repeat(64)).write(&sandbox);
+    let message = refused_as_written(3, &sandbox);
+    assert!(message.contains("and its raw image [hash], but the profile expects"), "{message}");
+    assert_eq!(names(&sandbox.cache().join("sha256")), [] as [&str; 0], "another image is kept");
+    assert_ne!(raw, pin);
+    Profile::small(&["common"]).base(&server.url("/base.img.xz")).pin(&pin).write(&sandbox);
     server.on("/base.img.xz", Reply::Content(bytes));
     sandbox.run(&["build", "--all", "-p", "magi.toml"]).ok();
 }
@@ -551,21 +568,30 @@ fn file_systems_that_are_not_supported() {
     };
     let Some(ext2) = refused_base(1, &ext2) else { return };
     insta::assert_snapshot!(ext2, @"
-    error: building the image of `caspar`
-      caused by: cannot write `/etc/hostname`: invalid argument: pwrite: legacy (non-extents) inodes not supported in v1
+    error: looking into the base `base.img`
+      caused by: the ext4 file system can't be written: it lacks `extent`
+    hint: use an image as it was published, or one made with `mkfs.ext4`'s own features
     ");
     let bigalloc = Base { ext4: vec!["-b", "4096", "-O", "bigalloc"], ..Base::default() };
     let Some(bigalloc) = refused_base(1, &bigalloc) else { return };
     insta::assert_snapshot!(bigalloc, @"
-    error: building the image of `caspar`
-      caused by: cannot write `/etc/hostname`: unsupported RO_COMPAT features: 0x00000200
+    error: looking into the base `base.img`
+      caused by: the ext4 file system can't be written: it has `bigalloc`
+    hint: use an image as it was published, or one made with `mkfs.ext4`'s own features
+    ");
+    let mmp = Base { ext4: vec!["-b", "4096", "-O", "mmp"], ..Base::default() };
+    let Some(mmp) = refused_base(1, &mmp) else { return };
+    insta::assert_snapshot!(mmp, @"
+    error: looking into the base `base.img`
+      caused by: the ext4 file system can't be written: it has `mmp`
+    hint: use an image as it was published, or one made with `mkfs.ext4`'s own features
     ");
     let inline = Base { ext4: vec!["-b", "4096", "-O", "inline_data"], ..Base::default() };
     let Some(inline) = refused_base(1, &inline) else { return };
     insta::assert_snapshot!(inline, @"
     error: looking into the base `base.img`
-      caused by: no ext4 superblock: incompatible filesystem: unsupported features: IncompatibleFeatures(DATA_IN_INODE)
-    hint: the image is damaged or made by something unusual; `e2fsck -fn` on the partition says more
+      caused by: the ext4 file system can't be written: it has `inline_data`
+    hint: use an image as it was published, or one made with `mkfs.ext4`'s own features
     ");
 }
 
@@ -704,6 +730,37 @@ fn two_partitions_that_could_each_be_the_root() {
     error: looking into the base `base.img`
       caused by: partitions 2 and 3 are both ext4 and of the same size; either could be the root file system
     hint: remove the other partition from the base image
+    ");
+}
+
+#[test]
+fn inspect_and_verify_of_what_never_ends() {
+    let sandbox = Sandbox::alone();
+    sandbox.write("work/fifo.manifest.json", "{}");
+    if have(&["mkfifo"]) {
+        run("mkfifo", &[arg(&sandbox.work("fifo"))]);
+        insta::assert_snapshot!(sandbox.run(&["inspect", "fifo"]).failed(2), @"
+        error: `fifo` is a fifo, not an image
+        hint: give an image's file, or the block device of a card
+        ");
+        insta::assert_snapshot!(refused(2, &sandbox, "./fifo"), @"
+        error: preparing the base `./fifo`
+          caused by: the base `./fifo` is not a file
+        hint: give a disk image, packed or raw
+        ");
+    }
+    insta::assert_snapshot!(sandbox.run(&["inspect", "/dev/zero"]).failed(2), @"
+    error: `/dev/zero` is a device without an end, not an image
+    hint: give an image's file, or the block device of a card
+    ");
+    insta::assert_snapshot!(refused(2, &sandbox, "/dev/zero"), @"
+    error: preparing the base `/dev/zero`
+      caused by: the base `/dev/zero` is not a file
+    hint: give a disk image, packed or raw
+    ");
+    insta::assert_snapshot!(sandbox.run(&["inspect", "."]).failed(2), @"
+    error: `.` is a folder, not an image
+    hint: give an image's file, or the block device of a card
     ");
 }
 

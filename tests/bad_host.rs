@@ -53,6 +53,7 @@ fn an_output_folder_that_is_a_file() {
     insta::assert_snapshot!(sandbox.run(&BUILD).failed(1), @"
     error: cannot create `out`
       caused by: File exists (os error 17)
+    hint: a file is in the way; choose another folder
     ");
     assert_eq!(fs::read_to_string(sandbox.work("out")).expect("the file"), "mine\n");
 }
@@ -110,7 +111,7 @@ fn a_failed_build_leaves_the_images_of_an_earlier_one() {
     sandbox.write("work/overlays/mine/overlay.toml", "summary = \"a test\"\n");
     sandbox.write("work/overlays/mine/files/bin/tool", "#!/bin/sh\n");
     Profile::small(&["common", "mine"]).write(&sandbox);
-    sandbox.run(&build).failed(1);
+    sandbox.run(&build).failed(2);
     let after: Vec<_> = sandbox.out().iter().map(|name| sha256(&sandbox.work("out").join(name))).collect();
     assert_eq!(before, after);
 }
@@ -121,7 +122,7 @@ fn when_one_node_fails_the_others_are_whole_or_absent() {
     let patch = "[[patch]]\npath = \"/etc/hosts\"\nmatch = \"^nothing$\"\nreplace = \"\"\nwhen = \"node.name == 'balthazar'\"\n";
     sandbox.write("work/overlays/mine/overlay.toml", format!("summary = \"a test\"\n{patch}"));
     Profile::default().uses(&["mine"]).write(&sandbox);
-    let message = sandbox.run(&["build", "--all", "-p", "magi.toml"]).failed(1);
+    let message = sandbox.run(&["build", "--all", "-p", "magi.toml"]).failed(2);
     assert!(message.starts_with("error: building the image of `balthazar`"), "{message}");
     for node in ["melchior", "caspar"] {
         let of_it = sandbox.out().iter().filter(|name| name.contains(node)).count();
@@ -140,7 +141,7 @@ fn a_cache_that_cannot_be_used() {
     error: the cache cannot be used
       caused by: cannot create `[sandbox]/file/sha256`
       caused by: Not a directory (os error 20)
-    hint: choose another cache with `--cache-dir`
+    hint: a file is in the way; choose another folder, or choose another cache with `--cache-dir`
     ");
     let Some(_read_only) = Mount::new(sandbox.path("ro"), "ro") else { return };
     insta::assert_snapshot!(with_cache(&sandbox.path("ro")), @"

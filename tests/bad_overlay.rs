@@ -90,7 +90,7 @@ fn paths_that_lead_elsewhere() {
     ");
     let patch = "[[patch]]\npath = \"boot:/../x\"\nmatch = \"a\"\nreplace = \"b\"";
     insta::assert_snapshot!(refused(&more(patch), &[]), @"
-    error: overlay `mine`: the path `/../x` leads elsewhere with `.` or `..`
+    error: overlay `mine`: the path `boot:/../x` leads elsewhere with `.` or `..`
     hint: write a plain absolute path, as `/etc/hosts`
     ");
     // Also when it comes out of a template.
@@ -135,9 +135,8 @@ fn symlinks_and_leftovers_in_the_folder() {
     error: `overlays/mine/firstboot/setup` isn't named like a first-boot step
     hint: two digits, `-` and a name, as in `30-database`
     ");
-    insta::assert_snapshot!(refused(PLAIN, &[("files/etc/a\nb", "")]), @"
-    error: `overlays/mine/files/etc/a
-    b` has a name that isn't plain UTF-8 without control characters
+    insta::assert_snapshot!(refused(PLAIN, &[("files/etc/a\nb", "")]), @r"
+    error: `overlays/mine/files/etc/a\nb` has a name that isn't plain UTF-8 without control characters
     hint: rename it
     ");
 }
@@ -169,22 +168,22 @@ fn special_files_in_the_folder() {
 
 #[test]
 fn a_symlink_of_the_base_in_the_way() {
-    insta::assert_snapshot!(refused_with(1, &overlay(PLAIN, &[("files/lib/modules/x", "")])), @"
+    insta::assert_snapshot!(refused_with(2, &overlay(PLAIN, &[("files/lib/modules/x", "")])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` writes `/lib/modules/x`, but `/lib` is a symlink to `usr/lib` in the base
     hint: write to `/usr/lib/modules/x` instead
     ");
-    insta::assert_snapshot!(refused_with(1, &overlay(PLAIN, &[("files/bin/tool", "#!/bin/sh\n")])), @"
+    insta::assert_snapshot!(refused_with(2, &overlay(PLAIN, &[("files/bin/tool", "#!/bin/sh\n")])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` writes `/bin/tool`, but `/bin` is a symlink to `usr/bin` in the base
     hint: write to `/usr/bin/tool` instead
     ");
-    insta::assert_snapshot!(refused_with(1, &overlay(PLAIN, &[("files/var/run/x", "")])), @"
+    insta::assert_snapshot!(refused_with(2, &overlay(PLAIN, &[("files/var/run/x", "")])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` writes `/var/run/x`, but `/var/run` is a symlink to `/run` in the base
     hint: write to `/run/x` instead
     ");
-    insta::assert_snapshot!(refused_with(1, &overlay(PLAIN, &[("files/lib/systemd/system/x.service", "")])), @"
+    insta::assert_snapshot!(refused_with(2, &overlay(PLAIN, &[("files/lib/systemd/system/x.service", "")])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` writes `/lib/systemd/system/x.service`, but `/lib` is a symlink to `usr/lib` in the base
     hint: write to `/usr/lib/systemd/system/x.service` instead
@@ -193,25 +192,25 @@ fn a_symlink_of_the_base_in_the_way() {
 
 #[test]
 fn something_else_of_the_base_in_the_way() {
-    insta::assert_snapshot!(refused_with(1, &overlay(PLAIN, &[("files/etc/hostname/x", "")])), @"
+    insta::assert_snapshot!(refused_with(2, &overlay(PLAIN, &[("files/etc/hostname/x", "")])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` wants a file at `/etc/hostname/x`, but `/etc/hostname` is a file in the base
     ");
-    insta::assert_snapshot!(refused_with(1, &overlay(PLAIN, &[("files/etc/apt", "")])), @"
+    insta::assert_snapshot!(refused_with(2, &overlay(PLAIN, &[("files/etc/apt", "")])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` wants a file at `/etc/apt`, but `/etc/apt` is a folder in the base
     ");
-    insta::assert_snapshot!(refused_with(1, &overlay(PLAIN, &[("files/etc/localtime", "")])), @"
+    insta::assert_snapshot!(refused_with(2, &overlay(PLAIN, &[("files/etc/localtime", "")])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` wants a file at `/etc/localtime`, but `/etc/localtime` is a symlink in the base
     ");
     let dir = more("[[dir]]\npath = \"/etc/hostname\"");
-    insta::assert_snapshot!(refused_with(1, &overlay(&dir, &[])), @"
+    insta::assert_snapshot!(refused_with(2, &overlay(&dir, &[])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` wants a folder at `/etc/hostname`, but `/etc/hostname` is a file in the base
     ");
     let link = more("[[link]]\npath = \"/etc/apt\"\ntarget = \"x\"");
-    insta::assert_snapshot!(refused_with(1, &overlay(&link, &[])), @"
+    insta::assert_snapshot!(refused_with(2, &overlay(&link, &[])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` wants a symlink at `/etc/apt`, but `/etc/apt` is a folder in the base
     ");
@@ -242,6 +241,10 @@ fn templates_that_do_not_work_with_file_and_line() {
     ");
     insta::assert_snapshot!(template("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}"), @"
     error: `overlays/mine/files/etc/x.conf.j2` line 1: the template never ends
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(template("{% for i in range(9999) %}\n{{ 'x' * 9999 }}{% endfor %}"), @"
+    error: `overlays/mine/files/etc/x.conf.j2` line 1: the template makes more than 16777216 bytes
     hint: `docs/overlays.md` lists what templates can use
     ");
     insta::assert_snapshot!(template("{{ 'x' | network }}\n"), @"
@@ -340,7 +343,7 @@ fn two_that_write_the_same_path() {
     add(&sandbox, "other", PLAIN, &[("boot/card.TXT", "two\n")]);
     Profile::small(&["mine", "other"]).write(&sandbox);
     insta::assert_snapshot!(refused_with(2, &sandbox), @"
-    error: overlays `mine` and `other` both write `/card.TXT`
+    error: overlays `mine` and `other` both write `boot:/card.TXT`
     hint: leave it to one of them, or remove one from `overlays.use`
     ");
     // One inside a file of the other.
@@ -354,13 +357,13 @@ fn two_that_write_the_same_path() {
     // With and without `.j2`.
     let both = [("files/etc/motd", "one\n"), ("files/etc/motd.j2", "two\n")];
     insta::assert_snapshot!(refused(PLAIN, &both), @"
-    error: overlays `mine` and `mine` both write `/etc/motd`
-    hint: leave it to one of them, or remove one from `overlays.use`
+    error: overlay `mine` has `/etc/motd` twice
+    hint: perhaps with and without `.j2`; remove one
     ");
     // What the tool itself writes.
     insta::assert_snapshot!(refused(PLAIN, &[("boot/sysconf.txt", "hostname=x\n")]), @"
-    error: overlays `sysconf` and `mine` both write `/sysconf.txt`
-    hint: leave it to one of them, or remove one from `overlays.use`
+    error: overlay `mine` replaces `boot:/sysconf.txt`, which the profile's hostname and key go into
+    hint: leave it out; what else it should say goes into a `[[patch]]`
     ");
     let sandbox = overlay(PLAIN, &[("files/etc/hostname", "x\n")]);
     Profile::small(&["common", "mine"]).write(&sandbox);
@@ -430,26 +433,27 @@ fn patches_that_find_nothing() {
     let patch = |path: &str| {
         more(&format!("[[patch]]\npath = {path:?}\nmatch = \"^nothing like that$\"\nreplace = \"\""))
     };
-    insta::assert_snapshot!(refused_with(1, &overlay(&patch("/etc/hosts"), &[])), @"
+    insta::assert_snapshot!(refused_with(2, &overlay(&patch("/etc/hosts"), &[])), @"
     error: building the image of `caspar`
       caused by: overlay `mine`: nothing in `/etc/hosts` matches `^nothing like that$`
     hint: set `required = false` if it may be absent
     ");
-    insta::assert_snapshot!(refused_with(1, &overlay(&patch("/etc/nothing"), &[])), @"
+    insta::assert_snapshot!(refused_with(2, &overlay(&patch("/etc/nothing"), &[])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` changes `/etc/nothing`, which the base doesn't have
     ");
-    insta::assert_snapshot!(refused_with(1, &overlay(&patch("boot:/nothing.txt"), &[])), @"
+    insta::assert_snapshot!(refused_with(2, &overlay(&patch("boot:/nothing.txt"), &[])), @"
     error: building the image of `caspar`
-      caused by: overlay `mine` changes `/nothing.txt`, which the base doesn't have
+      caused by: overlay `mine` changes `boot:/nothing.txt`, which the base doesn't have
     ");
-    insta::assert_snapshot!(refused_with(1, &overlay(&patch("/etc/localtime"), &[])), @"
+    insta::assert_snapshot!(refused_with(2, &overlay(&patch("/etc/localtime"), &[])), @"
     error: building the image of `caspar`
-      caused by: overlay `mine` changes `/etc/localtime`, which the base doesn't have
+      caused by: overlay `mine` changes `/etc/localtime`, which is a symlink to `/usr/share/zoneinfo/Etc/UTC` in the base
+    hint: change `/usr/share/zoneinfo/Etc/UTC` instead
     ");
-    insta::assert_snapshot!(refused_with(1, &overlay(&patch("/etc"), &[])), @"
+    insta::assert_snapshot!(refused_with(2, &overlay(&patch("/etc"), &[])), @"
     error: building the image of `caspar`
-      caused by: overlay `mine` changes `/etc`, which the base doesn't have
+      caused by: overlay `mine` changes `/etc`, which is a folder in the base
     ");
 }
 

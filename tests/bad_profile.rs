@@ -163,7 +163,7 @@ fn keys_that_let_nobody_in() {
     error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: length invalid
     hint: a key is one line: `ssh-ed25519 AAAA… comment`
     ");
-    insta::assert_snapshot!(keys("3"), @"error: `magi.toml` line 9: `ssh.authorized_keys` must be a string or a list of strings, not of type array");
+    insta::assert_snapshot!(keys("3"), @"error: `magi.toml` line 9: `ssh.authorized_keys` must be a list of strings, but one is of type integer");
     let sandbox = Sandbox::alone();
     let with_file = |content: &str| {
         sandbox.write("work/key.pub", content);

@@ -374,3 +374,20 @@ fn the_first_node_begins_when_none_is_said_to() {
         node.text("/etc/magi/magi.conf")
     );
 }
+
+#[test]
+fn a_firewall_that_cannot_tell_what_the_lan_is() {
+    let plan = |vip: &str| {
+        let sandbox = Sandbox::new();
+        let cluster = format!("name = \"magi\"\nvip = \"{vip}\"\n");
+        Profile::small(&["firewall"]).cluster_instead(&cluster).write(&sandbox);
+        sandbox.run(&["plan", "--all", "-p", "magi.toml"])
+    };
+    for private in ["10.1.2.3", "192.168.0.9", "172.16.0.1", "172.31.255.254"] {
+        plan(private).ok();
+    }
+    for public in ["172.15.0.1", "172.32.0.1", "172.200.0.1", "192.0.2.1"] {
+        let message = plan(public).failed(2);
+        assert!(message.contains(&format!("`{public}` isn't in a private range")), "{message}");
+    }
+}

@@ -33,7 +33,9 @@ pub fn survey(path: &Path, sample: bool) -> Result<Survey> {
     let layout = layout::find(&file, size).while_doing(looking)?;
     let window = layout.root().read_only(&file).map_err(FileError::new("read", path))?;
     // An unclean one can't always be opened; that it is unclean is what the user should hear.
-    ext4::Superblock::read(&window).and_then(|s| s.require_clean()).while_doing(looking)?;
+    ext4::Superblock::read(&window)
+        .and_then(|s| s.require_clean().and_then(|()| s.require_known_features()))
+        .while_doing(looking)?;
     let root = ext4::Reader::open(&window).while_doing(looking)?;
     let facts = BaseFacts {
         family: RASPI_DEBIAN.to_owned(),

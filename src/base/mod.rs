@@ -16,7 +16,7 @@ use raw::Packed;
 use crate::digest::{NotAHash, Sha256};
 use crate::error::{Exit, Explain, Result};
 use crate::fetch::cache::{Cache, Entry, Key};
-use crate::fetch::http::{Client, Expected, file_name, without_credentials};
+use crate::fetch::http::{Client, Expected, file_name, shown, without_credentials};
 use crate::fetch::lock::{Lock, Locked};
 use crate::progress::Progress;
 
@@ -69,8 +69,11 @@ pub enum BaseError {
         nearest: Option<&'static str>,
     },
     /// A path to a folder or a device.
-    #[error("the base `{}` is not a file", .0.display())]
+    #[error("the base `{}` is not a file", crate::document::printable(.0))]
     NotAFile(PathBuf),
+    /// A URL that nobody here can follow.
+    #[error("the base `{0}` is no http or https URL")]
+    Scheme(String),
     /// The profile's pin can't be read.
     #[error("the base's pin is wrong: {0}")]
     Pin(#[from] NotAHash),
@@ -83,7 +86,10 @@ pub enum BaseError {
         problem: Option<String>,
     },
     /// It's another one than was pinned.
-    #[error("`{source_text}` has SHA-256 {packed}, and its raw image {raw}, but {by} expects {expected}")]
+    #[error("`{source_text}` has SHA-256 {packed}{}, but {by} expects {expected}", raw.map_or_else(
+        || " and can't be unpacked".to_owned(),
+        |raw| format!(", and its raw image {raw}"),
+    ))]
     NeitherMatches {
         /// The base.
         source_text: String,
@@ -93,15 +99,15 @@ pub enum BaseError {
         by: String,
         /// Hash of the file.
         packed: Sha256,
-        /// Hash of the raw image.
-        raw: Sha256,
+        /// Hash of the raw image, if there is one.
+        raw: Option<Sha256>,
     },
 }
 
 impl Explain for BaseError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Unknown { .. } | Self::NotAFile(_) | Self::Pin(_) => Exit::Usage,
+            Self::Unknown { .. } | Self::NotAFile(_) | Self::Scheme(_) | Self::Pin(_) => Exit::Usage,
             Self::NoChecksum { .. } | Self::NeitherMatches { .. } => Exit::Verification,
         }
     }
@@ -113,6 +119,7 @@ impl Explain for BaseError {
             Self::Unknown { nearest: Some(name), .. } => format!("did you mean `{name}`?"),
             Self::Unknown { .. } => format!("check the path; built-in bases are {}", names()),
             Self::NotAFile(_) => "give a disk image, packed or raw".into(),
+            Self::Scheme(_) => "download it, and give the file's path".into(),
             Self::Pin(_) => "a SHA-256 is 64 hexadecimal digits".into(),
             Self::NoChecksum { .. } => {
                 "pin it in the profile with `sha256 = \"…\"` under `[base]`, put a `.sha256` \
@@ -140,6 +147,10 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let pin = request.sha256.map(str::parse::<Sha256>).transpose().map_err(BaseError::Pin)?;
     let known = catalog::find(request.source);
+    let scheme = request.source.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    if scheme.is_some_and(|scheme| !matches!(scheme.as_str(), "http" | "https")) {
+        return Err(BaseError::Scheme(shown(request.source)).into());
+    }
     let preparing = Preparing { request, pin, cache, client, progress };
     if known.is_some_and(|known| known.urls.is_empty()) {
         return preparing.sample();
@@ -195,13 +206,13 @@ impl Preparing<'_> {
         loop {
             let (entry, was_cached) = self.download(&urls, expected.as_ref())?;
             let packed = packed(entry.sha256, entry.size);
-            if let Some(expected) = &expected {
-                packed.check(expected, &entry.path, self.cache)?;
-            }
-            let raw = packed.unpacked(expected.as_ref(), self.cache, self.progress, |dest| {
-                unpack::unpack_file(&entry.path, &file_name(urls[0]), dest, self.progress)
-            });
-            match raw {
+            let checked = expected.as_ref().map_or(Ok(()), |e| packed.check(e, &entry.path, self.cache));
+            let unpacked = |()| {
+                packed.unpacked(expected.as_ref(), self.cache, self.progress, |dest| {
+                    unpack::unpack_file(&entry.path, &file_name(urls[0]), dest, self.progress)
+                })
+            };
+            match checked.and_then(unpacked) {
                 Ok(raw) => {
                     match expected {
                         Some(_) => lock.insert(urls[0], locked(&packed, &raw))?,
@@ -215,7 +226,13 @@ impl Preparing<'_> {
                     self.cache.discard_download(entry.sha256)?;
                     is_second_try = true;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // What is wrong once is wrong for ever.
+                    if matches!(error.exit(), Exit::Verification | Exit::Usage) {
+                        self.cache.discard_download(entry.sha256)?;
+                    }
+                    return Err(error);
+                }
             }
         }
     }

@@ -49,17 +49,20 @@ impl Packed {
             Digest::Sha512(_) => digest_of(&raw.path, &expected.digest)?,
         };
         if expected.of == Of::Either && found != expected.digest {
-            return Err(BaseError::NeitherMatches {
-                source_text: self.source.clone(),
-                expected: expected.digest.to_string(),
-                by: expected.by.clone(),
-                packed: self.sha256,
-                raw: raw.sha256,
-            }
-            .into());
+            return Err(self.neither_matches(expected, Some(raw.sha256)).into());
         }
         self.compare(expected, found)?;
         cache.remember(&expected.digest, self.sha256)
+    }
+
+    fn neither_matches(&self, expected: &Expectation, raw: Option<Sha256>) -> BaseError {
+        BaseError::NeitherMatches {
+            source_text: self.source.clone(),
+            expected: expected.digest.to_string(),
+            by: expected.by.clone(),
+            packed: self.sha256,
+            raw,
+        }
     }
 
     fn compare(&self, expected: &Expectation, found: Digest) -> Result<(), ChecksumError> {
@@ -93,7 +96,18 @@ impl Packed {
         let hint = "make room there, or choose another cache with `--cache-dir`";
         let unpacked = unpack(&lock.partial)
             .inspect_err(|_| remove())
-            .map_err(|e| e.instead(&lock.partial, Exit::Network, hint))?;
+            .map_err(|e| e.instead(&lock.partial, Exit::Network, hint))
+            .map_err(|e| match expected {
+                // That it's another file says more than how it is damaged.
+                Some(expected)
+                    if expected.of == Of::Either
+                        && matches!(e.exit(), Exit::Verification | Exit::Usage)
+                        && !self.is_known_as(&expected.digest, cache) =>
+                {
+                    self.neither_matches(expected, None).into()
+                }
+                _ => e,
+            })?;
         // The file is hashed again as it's unpacked: only these bytes count.
         let by = "the first reading";
         let raw = Entry {

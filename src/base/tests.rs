@@ -291,7 +291,7 @@ fn what_does_not_exist_is_named() {
     assert_eq!(error.exit(), Exit::Usage);
     assert!(desk.refused("./none.img", None).hint().unwrap().contains("`sample`, `debian-12-raspi4`"));
     assert!(desk.refused(".", None).to_string().ends_with("is not a file"));
-    assert_eq!(desk.refused("ftp://h/x.img", Some(&sum(b""))).exit(), Exit::Network);
+    assert_eq!(desk.refused("ftp://h/x.img", Some(&sum(b""))).exit(), Exit::Usage);
     desk.client = Client::offline();
     let error = desk.refused("debian-12-raspi4", None);
     assert!(error.hint().unwrap().contains("magi-image fetch"), "{error}");

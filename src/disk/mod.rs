@@ -2,7 +2,6 @@
 
 pub mod ext4;
 pub mod fat;
-pub(crate) mod guard;
 pub mod layout;
 pub mod magic;
 pub mod sysconf;

@@ -34,7 +34,7 @@ pub enum AssetError {
     #[error("`{0}` has no SHA-256")]
     NotSha256(String),
     /// A local file that isn't a file.
-    #[error("`{}` isn't a file", .0.display())]
+    #[error("`{}` isn't a file", crate::document::printable(.0))]
     NotAFile(PathBuf),
 }
 

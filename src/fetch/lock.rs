@@ -22,7 +22,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// It isn't what we write.
-    #[error("`{}`, line {line}: {message}", path.display())]
+    #[error("`{}`, line {line}: {message}", crate::document::printable(path))]
     Malformed {
         /// The lock file.
         path: PathBuf,
@@ -32,7 +32,10 @@ pub enum LockError {
         message: String,
     },
     /// A newer magi-image wrote it.
-    #[error("`{}` has version {version}, but this magi-image knows version {VERSION}", path.display())]
+    #[error(
+        "`{}` has version {version}, but this magi-image knows version {VERSION}",
+        crate::document::printable(path)
+    )]
     Version {
         /// The lock file.
         path: PathBuf,

@@ -12,7 +12,8 @@ use crate::digest::Sha256;
 use crate::disk::ext4::{self, Kind};
 use crate::disk::fat;
 use crate::disk::sysconf::{self, SysconfError};
-use crate::error::{Explain, FileError, Result};
+use crate::document::escaped;
+use crate::error::{Exit, Explain, FileError, Result};
 use crate::overlay::Area;
 use crate::plan::{Action, Content, Edit, Patch, Plan};
 
@@ -76,6 +77,18 @@ pub enum ResolveError {
         /// Which.
         path: String,
     },
+    /// A patch for something that isn't a file.
+    #[error("overlay `{overlay}` changes `{path}`, which is {found} in the base")]
+    NotAFile {
+        /// Whose.
+        overlay: String,
+        /// Which.
+        path: String,
+        /// What is there.
+        found: String,
+        /// Where a symlink leads.
+        target: Option<String>,
+    },
     /// A pattern that isn't found.
     #[error("overlay `{overlay}`: nothing in `{path}` matches `{pattern}`")]
     NoMatch {
@@ -119,13 +132,19 @@ pub enum ResolveError {
 }
 
 impl Explain for ResolveError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NotFetched(_) | Self::NoSpace { .. } | Self::NoInodes { .. } => Exit::Failed,
+            _ => Exit::Usage,
+        }
+    }
     fn hint(&self) -> Option<String> {
         match self {
             Self::Symlink { path, link, target, .. } => {
-                let parent = link.rsplit_once('/').map_or("", |(parent, _)| parent);
-                let absolute =
-                    if target.starts_with('/') { target.clone() } else { format!("{parent}/{target}") };
-                Some(format!("write to `{absolute}{}` instead", &path[link.len()..]))
+                Some(format!("write to `{}{}` instead", led(link, target), &path[link.len()..]))
+            }
+            Self::NotAFile { path, target: Some(target), .. } => {
+                Some(format!("change `{}` instead", led(path, target)))
             }
             Self::NoMatch { .. } => Some("set `required = false` if it may be absent".into()),
             Self::Sysconf(error) => error.hint(),
@@ -199,9 +218,9 @@ impl Ground<'_> {
             Some("a file") if wanted == "a symlink" => Ok(()),
             Some(found) if found != wanted => Err(ResolveError::Kind {
                 overlay: edit.overlay.clone(),
-                path: edit.path.clone(),
+                path: edit.shown(),
                 wanted,
-                at: edit.path.clone(),
+                at: edit.shown(),
                 found,
             }
             .into()),
@@ -218,7 +237,7 @@ impl Ground<'_> {
             if all_optional {
                 return Ok(None);
             }
-            let (overlay, path) = (first.overlay.clone(), first.path.clone());
+            let (overlay, path) = (first.overlay.clone(), first.shown());
             return Err(ResolveError::NothingToPatch { overlay, path }.into());
         };
         for edit in group {
@@ -238,8 +257,9 @@ impl Ground<'_> {
     fn existing(&self, edit: &Edit) -> Result<Option<(Vec<u8>, Option<Attributes>)>> {
         match edit.area {
             Area::Boot => match self.boot.find(&edit.path)? {
-                Some(entry) if !entry.folder => Ok(Some((self.boot.read(&edit.path)?, None))),
-                _ => Ok(None),
+                Some(entry) if entry.folder => Err(not_a_file(edit, Kind::Directory, None).into()),
+                Some(_) => Ok(Some((self.boot.read(&edit.path)?, None))),
+                None => Ok(None),
             },
             Area::Root => match self.root.stat(&edit.path)? {
                 Some(stat) if stat.kind == Kind::File => {
@@ -247,7 +267,11 @@ impl Ground<'_> {
                     let attributes = Attributes { mode: stat.mode, uid: stat.uid, gid: stat.gid };
                     Ok(Some((content, Some(attributes))))
                 }
-                _ => Ok(None),
+                Some(stat) => {
+                    let target = (stat.kind == Kind::Symlink).then(|| self.root.read_link(&edit.path));
+                    Err(not_a_file(edit, stat.kind, target.transpose()?).into())
+                }
+                None => Ok(None),
             },
         }
     }
@@ -274,7 +298,8 @@ impl Ground<'_> {
                     );
                 }
                 Some(kind) => {
-                    let (wanted, at, found) = ("a file", parent.to_owned(), kind_name(kind));
+                    let (wanted, at, found) = ("a file", edit.area.shown(parent), kind_name(kind));
+                    let path = edit.shown();
                     return Err(ResolveError::Kind { overlay, path, wanted, at, found }.into());
                 }
                 None => {
@@ -340,7 +365,7 @@ fn content_of(content: &Content) -> Result<(u64, String, Option<String>, Body)> 
 }
 
 fn apply_patch(edit: &Edit, patch: &Patch, content: Vec<u8>) -> Result<Vec<u8>> {
-    let (overlay, path) = (edit.overlay.clone(), edit.path.clone());
+    let (overlay, path) = (edit.overlay.clone(), edit.shown());
     match patch {
         Patch::Sysconf(values) => {
             let values: Vec<_> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
@@ -355,6 +380,21 @@ fn apply_patch(edit: &Edit, patch: &Patch, content: Vec<u8>) -> Result<Vec<u8>> 
             Ok(pattern.replace_all(&text, replace.as_str()).into_owned().into_bytes())
         }
     }
+}
+
+/// What a patch is told when there is no file but something else.
+fn not_a_file(edit: &Edit, kind: Kind, target: Option<String>) -> ResolveError {
+    let found = match &target {
+        Some(target) => format!("a symlink to `{}`", escaped(target)),
+        None => kind_name(kind).to_owned(),
+    };
+    ResolveError::NotAFile { overlay: edit.overlay.clone(), path: edit.shown(), found, target }
+}
+
+/// Where the symlink `link` to `target` leads, as an absolute path.
+fn led(link: &str, target: &str) -> String {
+    let parent = link.rsplit_once('/').map_or("", |(parent, _)| parent);
+    if target.starts_with('/') { target.to_owned() } else { format!("{parent}/{target}") }
 }
 
 fn kind_name(kind: Kind) -> &'static str {

@@ -68,7 +68,11 @@ pub struct FileRecord {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// There is none.
-    #[error("`{}` has no manifest beside it: `{}` isn't there", image.display(), manifest.display())]
+    #[error(
+        "`{}` has no manifest beside it: `{}` isn't there",
+        crate::document::printable(image),
+        crate::document::printable(manifest)
+    )]
     Missing {
         /// The image.
         image: PathBuf,
@@ -76,7 +80,7 @@ pub enum ManifestError {
         manifest: PathBuf,
     },
     /// It isn't one.
-    #[error("`{}` isn't a manifest of magi-image: {why}", path.display())]
+    #[error("`{}` isn't a manifest of magi-image: {why}", crate::document::printable(path))]
     Invalid {
         /// Which file.
         path: PathBuf,

@@ -24,10 +24,10 @@ const TRIES: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub enum StagedError {
     /// The target ends in `..` or `/`.
-    #[error("`{}` does not name a file", .0.display())]
+    #[error("`{}` does not name a file", crate::document::printable(.0))]
     NoName(PathBuf),
     /// The target exists and is no file.
-    #[error("`{}` is a folder, a file should go there", .0.display())]
+    #[error("`{}` is a folder, a file should go there", crate::document::printable(.0))]
     IsFolder(PathBuf),
     /// The system refused.
     #[error(transparent)]

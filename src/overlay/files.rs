@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::builtin;
+use crate::document::printable;
 use crate::error::{Exit, Explain, FileError, Result};
 
 /// Which file system a path is on.
@@ -14,6 +15,16 @@ pub enum Area {
     Boot,
     /// The ext4 root.
     Root,
+}
+
+impl Area {
+    /// `path` as messages and `overlay.toml` show it: `boot:/…` on the FAT.
+    pub fn shown(self, path: &str) -> String {
+        match self {
+            Self::Boot => format!("boot:{path}"),
+            Self::Root => path.to_owned(),
+        }
+    }
 }
 
 /// Where first-boot steps go; the runner looks there.
@@ -41,19 +52,19 @@ pub struct OverlayFile {
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// A symlink could lead anywhere.
-    #[error("`{}` is a symlink", .0.display())]
+    #[error("`{}` is a symlink", printable(.0))]
     Symlink(PathBuf),
     /// A fifo, a socket, a device.
-    #[error("`{}` is neither a file nor a folder", .0.display())]
+    #[error("`{}` is neither a file nor a folder", printable(.0))]
     Special(PathBuf),
     /// Names that Linux or the manifest can't carry.
-    #[error("`{}` has a name that isn't plain UTF-8 without control characters", .0.display())]
+    #[error("`{}` has a name that isn't plain UTF-8 without control characters", printable(.0))]
     Name(PathBuf),
     /// An editor's leftovers.
-    #[error("`{}` looks like an editor's leftover", .0.display())]
+    #[error("`{}` looks like an editor's leftover", printable(.0))]
     Leftover(PathBuf),
     /// See [`LARGEST`].
-    #[error("`{}` has {size} bytes, more than the {LARGEST} that an overlay file may have", path.display())]
+    #[error("`{}` has {size} bytes, more than the {LARGEST} that an overlay file may have", printable(path))]
     Large {
         /// Which.
         path: PathBuf,
@@ -61,7 +72,7 @@ pub enum FilesError {
         size: u64,
     },
     /// A folder at the top that means nothing.
-    #[error("`{}` is none of `files/`, `boot/`, `firstboot/`", .0.display())]
+    #[error("`{}` is none of `files/`, `boot/`, `firstboot/`", printable(.0))]
     Stray(PathBuf),
     /// A first-boot step without a number.
     #[error("`{0}` isn't named like a first-boot step")]

@@ -49,6 +49,26 @@ pub struct Rendered {
 /// Loop iterations and the like that one template may use; a runaway one ends with an error.
 const FUEL: u64 = 1_000_000;
 
+/// What a template may make, in bytes: 16 MiB, a quarter of what a file of an overlay may have.
+const LARGEST: usize = 16 << 20;
+
+/// Takes up to [`LARGEST`] bytes.
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if bytes.len() > LARGEST - self.0.len() {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// What the templates of one overlay see on one node.
 pub struct Scope<'a> {
     overlay: &'a Overlay,
@@ -84,7 +104,7 @@ impl<'a> Scope<'a> {
     /// Renders a file; `shown` names it in errors.
     pub fn file(&self, shown: &str, text: &str) -> Result<Rendered, TemplateError> {
         let (context, touched) = self.context();
-        let rendered = self.environment.render_named_str(shown, text, context);
+        let rendered = self.render(shown, text, context);
         let secret = touched.load(Ordering::Relaxed);
         let text = rendered.map_err(|e| TemplateError {
             file: shown.to_owned(),
@@ -94,10 +114,20 @@ impl<'a> Scope<'a> {
         Ok(Rendered { text, secret })
     }
 
+    /// Renders up to [`LARGEST`] bytes.
+    fn render(&self, name: &str, text: &str, context: Value) -> Result<String, minijinja::Error> {
+        let mut output = Bounded(Vec::new());
+        let rendered =
+            self.environment.template_from_named_str(name, text)?.render_captured_to(context, &mut output);
+        rendered?;
+        String::from_utf8(output.0)
+            .map_err(|e| minijinja::Error::new(ErrorKind::BadSerialization, e.to_string()))
+    }
+
     /// Renders a value of `overlay.toml`, where no secret may go: it is shown in plans.
     pub fn text(&self, written: &Located<String>) -> Result<String, TemplateError> {
         let (context, touched) = self.context();
-        let rendered = self.environment.render_named_str(&self.overlay.source.name, &written.value, context);
+        let rendered = self.render(&self.overlay.source.name, &written.value, context);
         if touched.load(Ordering::Relaxed) {
             return Err(self.complain(written.at, "a secret can only be used in a file under `files/`"));
         }
@@ -162,6 +192,7 @@ impl<'a> Scope<'a> {
 fn what(error: &minijinja::Error, secret: bool) -> String {
     let kind = match error.kind() {
         ErrorKind::OutOfFuel => "the template never ends".to_owned(),
+        ErrorKind::WriteFailure => return format!("the template makes more than {LARGEST} bytes"),
         kind => kind.to_string(),
     };
     match error.detail() {
@@ -281,6 +312,9 @@ mod tests {
         assert!(error.to_string().starts_with("`a.j2` line 2: undefined value"), "{error}");
         let endless = "{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}";
         assert!(scope.file("a.j2", endless).unwrap_err().to_string().contains("never ends"));
+        let large = "{% for i in range(9999) %}{{ 'x' * 9999 }}{% endfor %}";
+        let error = scope.file("a.j2", large).unwrap_err().to_string();
+        assert_eq!(error, "`a.j2` line 1: the template makes more than 16777216 bytes");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span};
 
-use crate::disk::guard;
+use crate::guard;
 
 /// Values that a file may have: three times the largest bundle of definitions known.
 const MOST_NODES: usize = 1 << 20;

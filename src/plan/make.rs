@@ -8,7 +8,7 @@ use super::context::{self, BaseFacts, Neighbour};
 use super::want::{Assets, Proof, Want};
 use super::{Action, Area, Attributes, Content, Edit, Patch, Plan, path};
 use crate::disk::sysconf;
-use crate::document::Located;
+use crate::document::{Located, escaped};
 use crate::error::{Exit, Explain};
 use crate::overlay::include::Included;
 use crate::overlay::render::{Scope, TemplateError};
@@ -65,7 +65,7 @@ pub enum PlanError {
         why: &'static str,
     },
     /// Two want the same path.
-    #[error("overlays `{first}` and `{second}` both write `{path}`")]
+    #[error("{}", conflict(first, second, path))]
     Conflict {
         /// One.
         first: String,
@@ -126,6 +126,12 @@ impl Explain for PlanError {
             Self::Template(error) => error.hint(),
             Self::Check { hint, .. } => hint.clone(),
             Self::Path { .. } => Some("write a plain absolute path, as `/etc/hosts`".into()),
+            Self::Conflict { first, second, .. } if first == SYSCONF || second == SYSCONF => {
+                Some("leave it out; what else it should say goes into a `[[patch]]`".into())
+            }
+            Self::Conflict { first, second, .. } if first == second => {
+                Some("perhaps with and without `.j2`; remove one".into())
+            }
             Self::Conflict { .. } | Self::Inside { .. } => {
                 Some("leave it to one of them, or remove one from `overlays.use`".into())
             }
@@ -134,6 +140,20 @@ impl Explain for PlanError {
             Self::NotText(_) => Some("rename it, or save it as UTF-8".into()),
             Self::Stray { .. } => Some("its `path` is the path in the image, without `.j2`".into()),
         }
+    }
+}
+
+/// Who the tool's own edit of `sysconf.txt` belongs to.
+const SYSCONF: &str = "sysconf";
+
+/// Says who writes `path` twice.
+fn conflict(first: &str, second: &str, path: &str) -> String {
+    match (first, second) {
+        (SYSCONF, overlay) | (overlay, SYSCONF) => {
+            format!("overlay `{overlay}` replaces `{path}`, which the profile's hostname and key go into")
+        }
+        _ if first == second => format!("overlay `{first}` has `{path}` twice"),
+        _ => format!("overlays `{first}` and `{second}` both write `{path}`"),
     }
 }
 
@@ -228,7 +248,7 @@ fn sysconf_edit(node: &Node, keys: &[String]) -> Edit {
     Edit {
         area: Area::Boot,
         path: "/sysconf.txt".into(),
-        overlay: "sysconf".into(),
+        overlay: SYSCONF.into(),
         action: Action::Patch(Patch::Sysconf(values)),
         secret: false,
     }
@@ -258,7 +278,7 @@ impl Work<'_> {
     fn edit(&self, area: Area, path: &str, action: Action) -> Result<Edit> {
         let path = path::checked(path).map_err(|why| PlanError::Path {
             overlay: self.overlay.name.clone(),
-            path: path.to_owned(),
+            path: escaped(&area.shown(path)),
             why,
         })?;
         Ok(Edit { area, path: path.to_owned(), overlay: self.overlay.name.clone(), action, secret: false })
@@ -455,7 +475,7 @@ fn no_conflicts(edits: &[Edit]) -> Result<()> {
             let both_patch = matches!((&edit.action, &earlier.action), (Action::Patch(_), Action::Patch(_)));
             if !both_patch {
                 let (first, second) = (earlier.overlay.clone(), edit.overlay.clone());
-                return Err(PlanError::Conflict { first, second, path: edit.path.clone() });
+                return Err(PlanError::Conflict { first, second, path: edit.shown() });
             }
         }
     }
@@ -466,9 +486,9 @@ fn no_conflicts(edits: &[Edit]) -> Result<()> {
             if let Some(other) = seen.get(&key).filter(|o| !matches!(o.action, Action::Directory(_))) {
                 return Err(PlanError::Inside {
                     overlay: edit.overlay.clone(),
-                    path: edit.path.clone(),
+                    path: edit.shown(),
                     other: other.overlay.clone(),
-                    parent: parent.to_owned(),
+                    parent: edit.area.shown(parent),
                 });
             }
         }

@@ -104,6 +104,11 @@ impl Edit {
     pub fn key(&self) -> (Area, &str) {
         (self.area, &self.path)
     }
+
+    /// Its path as messages show it.
+    pub fn shown(&self) -> String {
+        self.area.shown(&self.path)
+    }
 }
 
 impl Asset {

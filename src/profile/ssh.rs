@@ -20,7 +20,7 @@ pub const GENERATED: &str = "magi_ed25519";
 #[derive(Debug, thiserror::Error)]
 pub enum SshError {
     /// A file without a usable key.
-    #[error("`{}` holds no ssh public key: {why}", path.display())]
+    #[error("`{}` holds no ssh public key: {why}", crate::document::printable(path))]
     NoKey {
         /// Which file.
         path: PathBuf,

@@ -138,7 +138,7 @@ fat_says_done() {
 	local text
 	text=$(file_on_fat "$1" magi-status.txt | tr '\n' ' ')
 	echo "$text"
-	grep -Eq "node: +${2:-$1} .*firstboot: done.*k3s: running" <<<"$text"
+	grep -Eq "node: +${2:-$1} .*firstboot: done.*k3s: up" <<<"$text"
 }
 
 # --- The virtual address

@@ -91,7 +91,7 @@ scenario_together() {
 	took "the VIP answered first" "$(seen first-answer "$start")"
 	for name in "${nodes[@]}"; do
 		expect "$name is complete, docker answers" is_complete "$name"
-		expect "$name: status" within 120 status_says "$name" "node: +$name .*firstboot: done.*k3s: running"
+		expect "$name: status" within 120 status_says "$name" "node: +$name .*firstboot: done.*k3s: up"
 	done
 	expect "magi-image kubeconfig leads to the cluster" kubeconfig_works
 	vip_was_good "$start"
@@ -228,7 +228,7 @@ replace() {
 	took "$name has a new card: three again" "$(age "$name")"
 	expect "$name has a new card: the same cluster" still "$id" cluster_id
 	expect "$name has a new card: a new member in its old place" no_longer "$before" member_of "$name"
-	expect "$name has a new card: its status" within 120 status_says "$name" "k3s: running"
+	expect "$name has a new card: its status" within 120 status_says "$name" "k3s: up"
 	expect "$name has a new card: the VIP was never silent for more than 10 s" at_most "$(seen longest-silence "$start")" 10
 	vip_was_good "$start"
 }
@@ -266,7 +266,7 @@ cut_short() {
 	took "$label: first boot is done, after $3 cuts" "$(age melchior)"
 	need "$label: a cluster of one" within $cluster_limit own_api_is_ready melchior || return
 	expect "$label: complete" within 120 is_complete melchior
-	expect "$label: status" within 120 status_says melchior "firstboot: done.*k3s: running"
+	expect "$label: status" within 120 status_says melchior "firstboot: done.*k3s: up"
 	expect "$label: powers off" power_off melchior
 	expect "$label: both file systems are sound" disk_is_sound melchior
 }

@@ -49,6 +49,9 @@ pub enum Ext4Error {
     /// A state that would have to be repaired first.
     #[error("the ext4 file system is unclean: {0}")]
     Unclean(&'static str),
+    /// Features that nobody here knows.
+    #[error("the ext4 file system can't be written: it {0}")]
+    Features(String),
     /// The file system's own structures contradict each other.
     #[error("the ext4 file system is damaged at `{path}`: {why}")]
     Damaged {
@@ -93,6 +96,9 @@ impl Explain for Ext4Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Unclean(_) => Some("use an image as it was published: one that never ran".into()),
+            Self::Features(_) => {
+                Some("use an image as it was published, or one made with `mkfs.ext4`'s own features".into())
+            }
             Self::NotExt4(_) | Self::Damaged { .. } => Some(
                 "the image is damaged or made by something unusual; `e2fsck -fn` on the partition says more"
                     .into(),

@@ -5,8 +5,8 @@ use std::error::Error as StdError;
 use ext4_view::{Ext4, Ext4Read, FileType, Metadata};
 
 use super::{Ext4Error, Kind, Stat, Superblock};
-use crate::disk::guard;
 use crate::disk::window::Window;
+use crate::guard;
 
 /// A file system opened for reading.
 pub struct Reader {

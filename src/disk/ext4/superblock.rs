@@ -19,6 +19,11 @@ const INCOMPAT_64BIT: u32 = 0x80;
 const EXT3_INCOMPAT: u32 = 0x2 | 0x4 | 0x10;
 const EXT3_RO_COMPAT: u32 = 0x1 | 0x2 | 0x4;
 const RO_COMPAT_ORPHAN_PRESENT: u32 = 0x10000;
+const INCOMPAT_FILETYPE: u32 = 0x2;
+const INCOMPAT_EXTENTS: u32 = 0x40;
+/// Features that reader and writer both know and keep in order; what is compatible needs no knowledge.
+const KNOWN_INCOMPAT: u32 = INCOMPAT_FILETYPE | INCOMPAT_EXTENTS | INCOMPAT_64BIT | 0x200 | 0x2000;
+const KNOWN_RO_COMPAT: u32 = 0x1 | 0x2 | 0x8 | 0x10 | 0x20 | 0x40 | 0x400;
 
 /// Names of the features that `dumpe2fs` prints, by word and bit.
 const FEATURES: [&[(u32, &str)]; 3] = [
@@ -164,6 +169,24 @@ impl Superblock {
             return Err(Ext4Error::Unclean("it has orphaned inodes"));
         }
         Ok(())
+    }
+
+    /// Refuses a file system with features that can't be read or written here, by their names.
+    pub fn require_known_features(&self) -> Result<(), Ext4Error> {
+        let [_, incompat, ro_compat] = self.words;
+        let unknown = [0, incompat & !(KNOWN_INCOMPAT | INCOMPAT_RECOVER), ro_compat & !KNOWN_RO_COMPAT];
+        let mut names: Vec<String> =
+            features(unknown).into_iter().map(|name| format!("has `{name}`")).collect();
+        let named: [u32; 3] = FEATURES.map(|all| all.iter().fold(0, |bits, (bit, _)| bits | bit));
+        for (word, named) in unknown.into_iter().zip(named).filter(|(word, named)| word & !named != 0) {
+            names.push(format!("has features without a name here ({:#x})", word & !named));
+        }
+        for (bit, name) in [(INCOMPAT_EXTENTS, "extent"), (INCOMPAT_FILETYPE, "filetype")] {
+            if incompat & bit == 0 {
+                names.push(format!("lacks `{name}`"));
+            }
+        }
+        if names.is_empty() { Ok(()) } else { Err(Ext4Error::Features(names.join(" and "))) }
     }
 
     /// `ext2`, `ext3` or `ext4`, by the features that `blkid` tells them apart by.

@@ -14,8 +14,8 @@ use fs_ext4::{Error as FsError, Filesystem};
 
 use super::{Ext4Error, Kind, Superblock};
 use crate::attributes::Attributes;
-use crate::disk::guard;
 use crate::disk::window::Window;
+use crate::guard;
 
 /// Small enough for the smallest journal that `mkfs.ext4` makes (4 MiB, of which a transaction may take a
 /// quarter).

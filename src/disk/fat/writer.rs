@@ -12,8 +12,8 @@ use super::clock::{CLOCK, FixedClock};
 use super::directory::Directory;
 use super::reader::{Place, Reader};
 use super::{FatError, SLOT, name};
-use crate::disk::guard;
 use crate::disk::window::{Circles, Window};
+use crate::guard;
 use crate::interrupt;
 
 /// Bytes that are copied at once.

@@ -3,8 +3,8 @@
 use ::gpt::{GptConfig, GptDisk};
 
 use super::{Partition, Table, TableError, TableKind, types};
-use crate::disk::guard;
 use crate::disk::window::Window;
+use crate::guard;
 
 /// A table has 128 entries of 128 bytes; one that asks for many times that lies.
 const BUDGET_BYTES: u64 = 2 << 20;

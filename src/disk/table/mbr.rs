@@ -4,7 +4,7 @@ use ::gpt::disk::LogicalBlockSize;
 use ::gpt::mbr::ProtectiveMBR;
 
 use super::{Partition, Table, TableError, TableKind, types};
-use crate::disk::guard;
+use crate::guard;
 
 /// The type of an entry that stands for a GPT.
 const PROTECTIVE: u8 = 0xEE;

@@ -1,4 +1,4 @@
-//! Panics of third-party crates become errors: a lie in a file system may trip an assertion of theirs.
+//! Panics of third-party crates become errors: a lie in a file may trip an assertion of theirs.
 
 use std::any::Any;
 use std::cell::Cell;

@@ -1,0 +1,29 @@
+# shellcheck shell=bash
+# What a build lays into the root file systems, for the suites that try it; sourced. Variables: tool
+# (the binary, made here unless MAGI_IMAGE_BIN names it), work, python.
+tool=${MAGI_IMAGE_BIN:-}
+if [ -z "$tool" ]; then
+	cargo build --quiet --locked || exit
+	tool=${CARGO_TARGET_DIR:-$PWD/target}/debug/magi-image
+fi
+python=${PYTHON:-python3}
+
+# build PROFILE IMAGES: the images of all nodes on the built-in sample, once.
+build() {
+	[ ! -e "$2/offset" ] || return 0
+	mkdir -p "$2"
+	echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ test' >"$2/key.pub"
+	"$tool" build --all --quiet --base sample --profile "$1" --ssh-key "$2/key.pub" --secrets "$2/secrets.toml" \
+		--cache-dir "$work/cache" --out-dir "$2" >/dev/null || return
+	"$tool" inspect --json "$2"/magi-melchior.img | "$python" -c '
+import json, sys
+parts = json.load(sys.stdin)["partitions"]
+print(next(p["first_lba"] * 512 for p in parts if "ext4" in p))' >"$2/offset"
+}
+
+# extract PROFILE IMAGES NODE FOLDER INTO: FOLDER of NODE's root file system, builds included.
+extract() {
+	build "$1" "$2" || return
+	mkdir -p "$5"
+	! debugfs -R "rdump $4 $5" "$2/magi-$3.img?offset=$(cat "$2/offset")" 2>&1 | grep -v '^debugfs '
+}
