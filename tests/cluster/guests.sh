@@ -41,6 +41,8 @@ flash() {
 	mkdir -p "$dir"
 	qemu-img create -q -f qcow2 -b "$image" -F raw "$dir/card.qcow2" 8G
 	boot_files "$image" "$dir"
+	# Three emulated guests on a busy machine: a disk may take longer than systemd waits for it.
+	sed -i 's/$/ systemd.default_device_timeout_sec=900/' "$dir/cmdline"
 	kinds[$1]=$2
 }
 
