@@ -1,4 +1,4 @@
-//! `init`: a profile and an overlays folder to start from. Secrets come with the first build.
+//! `init`: a profile, an overlays folder and a cluster's secrets to start from.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 use crate::builtin;
 use crate::error::{Exit, Explain, FileError, Result};
 use crate::profile::DEFAULT_PATH;
+use crate::progress::Progress;
+use crate::project::{Options, Project};
 
 const IGNORED: &str = "\
 # images, and what must not be published
 /out
 *.secrets.toml
+*.old
+*.old.*
 magi_ed25519
 magi_ed25519.pub
 ";
@@ -32,19 +36,31 @@ impl Explain for Exists {
         Exit::Usage
     }
     fn hint(&self) -> Option<String> {
-        Some("choose another folder, or edit the profile that is there".into())
+        Some("edit it, choose another folder, or put it aside and begin anew with `--force`".into())
     }
 }
 
-/// Writes the files into `dir` and gives their paths. Nothing that exists is changed.
-pub fn init(dir: &Path) -> Result<Vec<PathBuf>> {
+/// Writes the files into `dir` and gives their paths; `secrets` is where the secrets go instead of beside the
+/// profile. Nothing that exists is changed; with `force` an old profile and its secrets are put aside.
+pub fn init(
+    dir: &Path,
+    secrets: Option<&Path>,
+    force: bool,
+    progress: &dyn Progress,
+) -> Result<Vec<PathBuf>> {
     let profile = dir.join(DEFAULT_PATH);
-    if profile.exists() {
+    if profile.exists() && !force {
         return Err(Exists(profile).into());
+    }
+    let secrets = secrets.map_or_else(|| profile.with_extension("secrets.toml"), Path::to_path_buf);
+    if force {
+        for old in [&profile, &secrets] {
+            put_aside(old, progress)?;
+        }
     }
     let text = builtin::file(DEFAULT_PATH).unwrap_or_default();
     let files = [
-        (profile, text),
+        (profile.clone(), text),
         (dir.join("overlays/README.md"), OVERLAYS.as_bytes()),
         (dir.join(".gitignore"), IGNORED.as_bytes()),
     ];
@@ -59,5 +75,43 @@ pub fn init(dir: &Path) -> Result<Vec<PathBuf>> {
         fs::write(&path, content).map_err(FileError::new("write", &path))?;
         written.push(path);
     }
+    warn_of_publishing(&dir.join(".gitignore"), progress);
+    if secrets.exists() {
+        progress.note(&format!("`{}` is there already and stays as it is", secrets.display()));
+        return Ok(written);
+    }
+    let options = Options { profile: Some(profile), secrets: Some(secrets.clone()), ..Options::default() };
+    Project::without_keys(options, progress)?.all_secrets()?;
+    written.push(secrets);
     Ok(written)
+}
+
+/// Renames `path` to the first of `….old`, `….old.2`, … that is free: what was secret once isn't lost.
+fn put_aside(path: &Path, progress: &dyn Progress) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let named = |end: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let mut old = named(".old");
+    for number in 2.. {
+        if !old.exists() {
+            break;
+        }
+        old = named(&format!(".old.{number}"));
+    }
+    fs::rename(path, &old).map_err(FileError::new("rename", path))?;
+    progress.note(&format!("`{}` is now `{}`", path.display(), old.display()));
+    Ok(())
+}
+
+/// A `.gitignore` that was there is its owner's.
+fn warn_of_publishing(ignored: &Path, progress: &dyn Progress) {
+    let text = fs::read_to_string(ignored).unwrap_or_default();
+    if !text.lines().any(|line| line.trim() == "*.secrets.toml") {
+        progress.note(&format!("add `*.secrets.toml`, `*.old` and `out/` to `{}`", ignored.display()));
+    }
 }

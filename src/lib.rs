@@ -18,6 +18,7 @@ pub mod image;
 pub mod init;
 pub mod inspect;
 pub mod interrupt;
+pub mod kubeconfig;
 pub mod opened;
 pub mod output;
 pub mod overlay;

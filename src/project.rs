@@ -7,17 +7,18 @@ use minijinja::value::{Serde, Value};
 
 use crate::base::facts::{self, RASPI_DEBIAN, Survey};
 use crate::base::{self, Prepared};
-use crate::error::{Context as _, Result};
+use crate::document::listed;
+use crate::error::{Context as _, Exit, Explain, Result};
 use crate::fetch::assets::Fetcher;
 use crate::fetch::cache::Cache;
 use crate::fetch::http::Client;
 use crate::fetch::lock::Lock;
 use crate::overlay::include::{self, Included};
-use crate::overlay::render::Scope;
+use crate::overlay::render::{Rendered, Scope};
 use crate::overlay::settings::{self, Values};
 use crate::overlay::{Overlay, Shelf};
 use crate::plan::context::{self, BaseFacts};
-use crate::plan::make::NodeSecrets;
+use crate::plan::make::{NodeSecrets, PlanError};
 use crate::plan::want::{Assets, Unfetched, Want};
 use crate::plan::{self, Inputs, Plan};
 use crate::profile::{Node, Profile, ssh};
@@ -48,6 +49,44 @@ pub struct Options {
     pub builds: bool,
 }
 
+/// Why there is no such file for the user's machine.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No overlay has it.
+    #[error("no overlay of this profile has `client/{name}.j2`")]
+    Nobody {
+        /// Its name.
+        name: String,
+        /// The overlays there are.
+        uses: Vec<String>,
+    },
+    /// Two have it.
+    #[error("overlays `{first}` and `{second}` both have `client/{name}.j2`")]
+    Both {
+        /// One.
+        first: String,
+        /// The other.
+        second: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Explain for ClientError {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Nobody { uses, .. } if uses.is_empty() => "`overlays.use` is empty".into(),
+            Self::Nobody { uses, .. } => {
+                format!("add one that has it to `overlays.use`; this profile has {}", listed(uses.iter()))
+            }
+            Self::Both { .. } => "remove one of them from `overlays.use`".into(),
+        })
+    }
+}
+
 /// Everything that was read before anything is fetched.
 pub struct Project<'a> {
     /// The profile.
@@ -71,6 +110,16 @@ pub struct Base {
 impl<'a> Project<'a> {
     /// Reads and checks the profile, its overlays, their settings and templates, and the ssh keys.
     pub fn open(options: Options, progress: &'a dyn Progress) -> Result<Self> {
+        let mut project = Self::without_keys(options, progress)?;
+        let options = &project.options;
+        project.keys =
+            ssh::authorized_keys(&project.profile, options.ssh_key.as_deref(), options.builds, progress)?;
+        project.rehearse()?;
+        Ok(project)
+    }
+
+    /// The same without ssh keys and plans: for the cluster's secrets, and what is made of them here.
+    pub fn without_keys(options: Options, progress: &'a dyn Progress) -> Result<Self> {
         let profile = Profile::load(options.profile.as_deref())?;
         let overlays = Shelf::beside(&profile).collect(&profile)?;
         let (mut settings, mut included) = (BTreeMap::new(), BTreeMap::new());
@@ -79,10 +128,7 @@ impl<'a> Project<'a> {
             included.insert(overlay.name.clone(), include::gather(overlay, &values)?);
             settings.insert(overlay.name.clone(), values);
         }
-        let keys = ssh::authorized_keys(&profile, options.ssh_key.as_deref(), options.builds, progress)?;
-        let project = Self { profile, options, overlays, settings, included, keys, progress };
-        project.rehearse()?;
-        Ok(project)
+        Ok(Self { profile, options, overlays, settings, included, keys: Vec::new(), progress })
     }
 
     /// Makes every plan once with stand-ins for what isn't there yet, so that a slip in a template is
@@ -222,11 +268,8 @@ impl<'a> Project<'a> {
         for overlay in &self.overlays {
             // Names in certificates see no base, which a secret outlives, and only a node's own see it.
             let scope = |node: Option<&Node>| {
-                let mut values = context::of_cluster(&self.profile);
-                values.extend(node.map(|node| ("node".to_owned(), context::of_node(node))));
-                let settings = self.settings.get(&overlay.name).cloned().unwrap_or_default();
-                values.insert("settings".into(), Value::from(Serde(settings)));
-                Scope::new(overlay, values, BTreeMap::new())
+                let node = node.map(|node| ("node".to_owned(), context::of_node(node)));
+                Scope::new(overlay, self.values_of(overlay, node), BTreeMap::new())
             };
             let (shared, own) = (scope(None), scope(node));
             let made = store.get_or_make(&Wanted {
@@ -239,6 +282,45 @@ impl<'a> Project<'a> {
             secrets.insert(overlay.name.clone(), made);
         }
         Ok(secrets)
+    }
+
+    /// What a template sees of the cluster alone.
+    fn values_of(
+        &self,
+        overlay: &Overlay,
+        more: impl IntoIterator<Item = (String, Value)>,
+    ) -> BTreeMap<String, Value> {
+        let settings = self.settings.get(&overlay.name).cloned().unwrap_or_default();
+        let mut values = context::of_cluster(&self.profile);
+        values.insert("settings".into(), Value::from(Serde(settings)));
+        values.insert("uses".into(), Value::from(self.overlay_names()));
+        values.extend(more);
+        values
+    }
+
+    /// The file of this name that an overlay has for the user's own machine. Makes and keeps the secrets
+    /// of all nodes if they aren't there.
+    pub fn client_file(&self, name: &str) -> Result<Rendered> {
+        let mut found = self.overlays.iter().flat_map(|o| o.client.iter().map(move |file| (o, file)));
+        let mut named = found.by_ref().filter(|(_, file)| file.name == name);
+        let Some((overlay, file)) = named.next() else {
+            return Err(ClientError::Nobody { name: name.to_owned(), uses: self.overlay_names() }.into());
+        };
+        if let Some((other, _)) = named.next() {
+            let (first, second) = (overlay.name.clone(), other.name.clone());
+            return Err(ClientError::Both { first, second, name: name.to_owned() }.into());
+        }
+        self.all_secrets()?;
+        let secrets = self.secrets_of(None, &mut Store::open(&self.secrets_path())?)?;
+        let own = secrets.get(&overlay.name).cloned().unwrap_or_default();
+        let scope = Scope::new(overlay, self.values_of(overlay, None), own);
+        let text = std::str::from_utf8(&file.bytes).map_err(|_| PlanError::NotText(file.shown.clone()))?;
+        Ok(scope.file(&file.shown, text)?)
+    }
+
+    /// The secrets of all nodes, made and kept if they aren't there.
+    pub fn all_secrets(&self) -> Result<Vec<NodeSecrets>> {
+        self.secrets(&self.profile.nodes.iter().collect::<Vec<_>>())
     }
 
     /// A node's plan.

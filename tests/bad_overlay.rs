@@ -128,7 +128,7 @@ fn symlinks_and_leftovers_in_the_folder() {
     hint: remove it
     ");
     insta::assert_snapshot!(refused(PLAIN, &[("etc/motd", "hello\n")]), @"
-    error: `overlays/mine/etc/motd` is none of `files/`, `boot/`, `firstboot/`
+    error: `overlays/mine/etc/motd` is none of `files/`, `boot/`, `firstboot/`, `client/`
     hint: move it into one of them, or outside the overlay
     ");
     insta::assert_snapshot!(refused(PLAIN, &[("firstboot/setup", "#!/bin/sh\n")]), @"

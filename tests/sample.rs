@@ -653,27 +653,6 @@ fn the_profile_and_overlays_of_the_repository_are_the_built_in_ones() {
 }
 
 #[test]
-fn init_writes_what_a_build_needs_and_never_overwrites() {
-    let sandbox = Sandbox::new();
-    let ran = sandbox.run(&["init", "home"]).ok();
-    insta::assert_snapshot!(ran.stdout, @"
-    home/profiles/magi.toml
-    home/overlays/README.md
-    home/.gitignore
-    ");
-    let before = fs::read(sandbox.work("home/profiles/magi.toml")).expect("a profile");
-    insta::assert_snapshot!(sandbox.run(&["init", "home"]).failed(2), @"
-    error: `home/profiles/magi.toml` is there already
-    hint: choose another folder, or edit the profile that is there
-    ");
-    assert_eq!(fs::read(sandbox.work("home/profiles/magi.toml")).expect("a profile"), before);
-    let mut build = sandbox.command(&["build", "--node", "caspar", "--base", "sample", "-q"]);
-    let output = build.current_dir(sandbox.work("home")).output().expect("the binary");
-    assert!(output.status.success(), "{}", said(&output));
-    assert_eq!(names(&sandbox.work("home/profiles")), ["magi.secrets.toml", "magi.toml"]);
-}
-
-#[test]
 fn help_version_manual_and_completions() {
     let sandbox = Sandbox::new();
     assert_eq!(

@@ -4,13 +4,17 @@
 
 mod common;
 
+use std::collections::HashMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::OnceLock;
 
-use common::Sandbox;
 use common::image::{Image, JUDGES};
+use common::sandbox::{SECRETS, names, pki, untold};
 use common::tools::{arg, have, run};
+use common::{Profile, Ran, Sandbox};
 
+const NODES: [&str; 3] = ["melchior", "balthazar", "caspar"];
 const TLS: &str = "/var/lib/rancher/k3s/server/tls";
 const CAS: [(&str, &str); 5] = [
     ("server_ca", "server-ca"),
@@ -20,20 +24,6 @@ const CAS: [(&str, &str); 5] = [
     ("etcd_peer_ca", "etcd/peer-ca"),
 ];
 
-/// Every key and certificate of `secrets` as `NAME.key` and `NAME.crt` in a folder of `sandbox`.
-fn unpacked(sandbox: &Sandbox, secrets: &str) -> PathBuf {
-    let table: toml::Table = secrets.parse().expect("TOML");
-    for (name, value) in table["k3s"].as_table().expect("a table") {
-        for part in ["crt", "key"] {
-            if let Some(pem) = value.get(part) {
-                let pem = pem.as_str().expect("PEM").trim();
-                sandbox.write(&format!("pki/{name}.{part}"), format!("{pem}\n"));
-            }
-        }
-    }
-    sandbox.path("pki")
-}
-
 #[test]
 fn openssl_reads_and_verifies_what_is_made() {
     if !have(&["openssl"]) {
@@ -42,7 +32,7 @@ fn openssl_reads_and_verifies_what_is_made() {
     let sandbox = Sandbox::new();
     sandbox.run(&["build", "--node", "melchior", "--base", "sample"]).ok();
     let secrets = fs::read_to_string(sandbox.work("magi.secrets.toml")).expect("secrets");
-    let pki = unpacked(&sandbox, &secrets);
+    let pki = pki(&sandbox, &secrets);
     let file = |name: &str| arg(&pki.join(name)).to_owned();
     for name in CAS.map(|ca| ca.0).iter().chain(&["service", "admin"]) {
         let key = run("openssl", &["ec", "-in", &file(&format!("{name}.key")), "-noout", "-text"]);
@@ -93,7 +83,7 @@ fn each_node_has_what_it_needs_and_joiners_know_whom_they_join() {
     let sandbox = Sandbox::new();
     sandbox.write_secrets("work/magi.secrets.toml");
     sandbox.run(&["build", "--node", "melchior", "caspar", "--base", "sample"]).ok();
-    let pki = unpacked(&sandbox, common::sandbox::SECRETS);
+    let pki = pki(&sandbox, SECRETS);
     let open = |node: &str| Image::open(&sandbox.work(&format!("out/magi-{node}.img")));
     let (init, joiner) = (open("melchior"), open("caspar"));
     let pem = |name: &str| fs::read_to_string(pki.join(name)).expect("PEM");
@@ -131,5 +121,217 @@ fn each_node_has_what_it_needs_and_joiners_know_whom_they_join() {
         assert_eq!(init.cat(&path), pem(&name), "{path}");
         assert_eq!(init.stat(&path).mode, "0600", "{path}");
         assert!(!joiner.has(&path), "{path}");
+    }
+}
+
+/// The whole of the sample, built in two forms, and all that was said on the way.
+struct Built {
+    sandbox: Sandbox,
+    ran: Vec<(String, Ran)>,
+}
+
+fn built() -> &'static Built {
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let sandbox = Sandbox::shared("all");
+        sandbox.write_secrets("work/magi.secrets.toml");
+        let sample = ["--all", "--base", "sample"];
+        let caspar = "out/magi-caspar.img";
+        let runs: [&[&str]; 10] = [
+            &[&["build"][..], &sample].concat(),
+            &[&["build", "--json", "-o", "json"][..], &sample].concat(),
+            &[&["build", "--format", "zst", "-o", "zst"][..], &sample].concat(),
+            &[&["plan"][..], &sample].concat(),
+            &[&["plan", "--json"][..], &sample].concat(),
+            &["fetch", "--base", "sample"],
+            &["inspect", caspar, "--json"],
+            &["verify", caspar, "--json"],
+            &["inspect", "zst/magi-melchior.img.zst"],
+            &["verify", "zst/magi-melchior.img.zst"],
+        ];
+        let ran = runs.iter().map(|args| (args.join(" "), sandbox.run(args).ok())).collect();
+        Built { sandbox, ran }
+    })
+}
+
+/// Every file below `folder`, with its content; images only where `images` says so.
+fn files(folder: &Path, images: bool) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for name in names(folder) {
+        let path = folder.join(&name);
+        if path.is_dir() {
+            found.extend(files(&path, images));
+        } else if images || ![".img", ".img.zst"].iter().any(|end| name.ends_with(end)) {
+            found.push((path.display().to_string(), fs::read(&path).expect("a file")));
+        }
+    }
+    found
+}
+
+/// Looks for many texts at once; in this build no library is quick.
+struct Search<'a> {
+    needles: &'a [(String, String)],
+    /// By their first two bytes.
+    by_start: HashMap<[u8; 2], Vec<usize>>,
+}
+
+impl<'a> Search<'a> {
+    fn new(needles: &'a [(String, String)]) -> Self {
+        let mut by_start: HashMap<[u8; 2], Vec<usize>> = HashMap::new();
+        for (index, (_, text)) in needles.iter().enumerate() {
+            by_start.entry([text.as_bytes()[0], text.as_bytes()[1]]).or_default().push(index);
+        }
+        Self { needles, by_start }
+    }
+
+    /// Which of the texts are in `content`, and where.
+    fn find(&self, content: &[u8]) -> Vec<(usize, u64)> {
+        let mut starts = vec![false; 256];
+        self.by_start.keys().for_each(|start| starts[usize::from(start[0])] = true);
+        let (mut found, zeros) = (Vec::new(), [0u8; 4096]);
+        for (block, bytes) in content.chunks(zeros.len()).enumerate() {
+            // Most of an image is nothing.
+            if *bytes == zeros[..bytes.len()] {
+                continue;
+            }
+            for (inside, byte) in bytes.iter().enumerate() {
+                if !starts[usize::from(*byte)] {
+                    continue;
+                }
+                let rest = &content[block * zeros.len() + inside..];
+                let candidates = rest.get(..2).and_then(|start| self.by_start.get(start));
+                for index in candidates.into_iter().flatten() {
+                    if rest.starts_with(self.needles[*index].1.as_bytes()) {
+                        found.push((*index, (block * zeros.len() + inside) as u64));
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+#[test]
+fn nothing_but_the_images_holds_a_secret() {
+    let built = built();
+    let mut secrets = untold(SECRETS);
+    assert!(secrets.len() > 60, "{}", secrets.len());
+    for (key, text) in secrets.clone() {
+        secrets.push((format!("the hash of {key}"), sha256(&text)));
+        secrets.push((format!("the hash of {key}"), sha256(&format!("{text}\n"))));
+    }
+    let search = Search::new(&secrets);
+    let none = |whose: &str, content: &[u8]| {
+        let found = search.find(content);
+        assert!(found.is_empty(), "{whose} has {}", secrets[found[0].0].0);
+    };
+    for (args, ran) in &built.ran {
+        none(&format!("stdout of {args}"), ran.stdout.as_bytes());
+        none(&format!("stderr of {args}"), ran.stderr.as_bytes());
+    }
+    for folder in ["out", "json", "zst"] {
+        let found = files(&built.sandbox.work(folder), false);
+        assert_eq!(found.len(), 6, "{folder}");
+        found.iter().for_each(|(name, content)| none(name, content));
+    }
+    for node in NODES.iter().filter(|_| have(&JUDGES)) {
+        let image = Image::open(&built.sandbox.work(&format!("out/magi-{node}.img")));
+        none(&format!("the FAT of {node}"), &image.fat_bytes());
+    }
+    // The cache and the lock; the base it unpacked is among them.
+    let beside = files(&built.sandbox.work(""), false);
+    let beside = beside.into_iter().filter(|(name, _)| !name.ends_with("/magi.secrets.toml"));
+    let kept = files(built.sandbox.cache(), true);
+    assert!(kept.iter().any(|(name, _)| name.ends_with(".img")));
+    kept.into_iter().chain(beside).for_each(|(name, content)| none(&name, &content));
+}
+
+fn sha256(text: &str) -> String {
+    magi_image::digest::Sha256::of(text.as_bytes()).to_string()
+}
+
+/// Where each secret may lie on `node`.
+fn places(key: &str, node: &str) -> Vec<String> {
+    let Some(rest) = key.strip_prefix("k3s.") else {
+        return vec!["/etc/keepalived/keepalived.conf".into()];
+    };
+    let everywhere = |name: &str| format!("/etc/rancher/k3s/cluster/{name}");
+    let mut places = match rest {
+        "token" => vec!["/etc/rancher/k3s/token".into()],
+        "admin.crt" => vec![everywhere("admin.crt")],
+        "admin.key" => vec![everywhere("admin.key")],
+        "server_ca.crt" => vec![everywhere("server-ca.crt")],
+        _ => vec![],
+    };
+    if rest.strip_prefix("node_password.") == Some(node) {
+        places.push("/etc/rancher/node/password".into());
+    }
+    let (name, part) = rest.split_once('.').unwrap_or((rest, ""));
+    if node == "melchior" {
+        let cas = CAS.iter().filter(|ca| ca.0 == name);
+        places.extend(cas.map(|ca| format!("{TLS}/{}.{part}", ca.1)));
+        places.extend((name == "service").then(|| format!("{TLS}/service.key")));
+    }
+    places
+}
+
+#[test]
+fn in_an_image_a_secret_is_only_where_it_belongs() {
+    if !have(&JUDGES) {
+        return;
+    }
+    let built = built();
+    let secrets = untold(SECRETS);
+    let search = Search::new(&secrets);
+    for node in NODES {
+        let path = built.sandbox.work(&format!("out/magi-{node}.img"));
+        let image = Image::open(&path);
+        let found = search.find(&fs::read(&path).expect("an image"));
+        for (index, (key, text)) in secrets.iter().enumerate() {
+            let places = places(key, node);
+            let at: Vec<u64> = found.iter().filter(|f| f.0 == index).map(|f| f.1).collect();
+            // Neither the journal nor a block that was freed again holds a copy.
+            assert_eq!(at.len(), places.len(), "{key} on {node} at {at:?}");
+            // The whole of it; its lines are inside.
+            for place in places.iter().filter(|_| !text.starts_with("MI") && !text.starts_with("MH")) {
+                assert!(at.iter().any(|at| image.belongs(*at, place)), "{key} on {node}: {place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_broken_template_tells_no_secret() {
+    let secret = "feedfeedfeedfeedfeedfeedfeedfeed";
+    let broken = [
+        ("files/etc/key.j2", "{{ secrets.key | network }}\n"),
+        ("files/etc/key.j2", "{{ secrets.key }}{{ nope }}\n"),
+        ("files/etc/key.j2", "{{ secrets.key.nope.nope }}\n"),
+        ("files/etc/key.j2", "{% include secrets.key %}\n"),
+        ("files/etc/key.j2", "{{ secrets.key + 1 }}\n"),
+        ("files/etc/key.j2", "{{ [][secrets.key] }}\n"),
+        ("files/etc/key.j2", "{{ secrets.key | int }}\n"),
+        ("files/etc/key.j2", "{{ lipsum(secrets.key) }}\n"),
+        ("files/etc/key.j2", "{{ secrets.ca.key | network }}\n"),
+        ("boot/key.txt.j2", "{{ secrets.key }}\n"),
+        ("files/etc/a/{{ secrets.key }}.j2", "{{ secrets.ca.key | fromjson }}\n"),
+    ];
+    for (path, template) in broken {
+        let sandbox = Sandbox::new();
+        let ca = "[[secret]]\nname = \"ca\"\nkind = \"ca\"\ncommon_name = \"x\"\n";
+        let key = "[[secret]]\nname = \"key\"\nkind = \"hex\"\nlength = 32\n";
+        sandbox.write("work/overlays/mine/overlay.toml", format!("summary = \"x\"\n{key}{ca}"));
+        sandbox.write(&format!("work/overlays/mine/{path}"), template);
+        Profile::small(&["mine"]).write(&sandbox);
+        let kept = SECRETS.replace("[k3s.server_ca]", "[mine.ca]");
+        let file = sandbox.work("magi.secrets.toml");
+        fs::write(&file, format!("{kept}\n[mine]\nkey = \"{secret}\"\n")).expect("secrets");
+        for command in ["build", "plan"] {
+            let said = sandbox.run(&[command, "--all", "--base", "sample", "-p", "magi.toml"]).failed(2);
+            assert!(!said.contains(secret), "{said}");
+            for (key, text) in untold(SECRETS) {
+                assert!(!said.contains(&text), "{key} in {said}");
+            }
+        }
     }
 }

@@ -61,11 +61,14 @@ pub struct Shared {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write a profile and an overlays folder to start from
+    /// Write a profile, an overlays folder and a cluster's secrets to start from
     Init {
         /// Where
         #[arg(default_value = ".", value_name = "DIR")]
         dir: PathBuf,
+        /// Begin anew where a profile or secrets are; what was there is kept as `….old`
+        #[arg(long)]
+        force: bool,
     },
     /// Build one image for each node
     Build(Build),
@@ -102,6 +105,15 @@ pub enum Command {
         /// The manifest [default: the one beside the image]
         #[arg(long, value_name = "FILE")]
         manifest: Option<PathBuf>,
+    },
+    /// Print what kubectl needs to reach the cluster, even before a node was switched on
+    Kubeconfig {
+        /// Put it into the first file of `KUBECONFIG`, or `~/.kube/config`, instead
+        #[arg(long)]
+        merge: bool,
+        /// Replace entries of the same name that are for another server
+        #[arg(long, requires = "merge")]
+        force: bool,
     },
     /// Print completions for a shell
     Completions {

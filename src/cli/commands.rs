@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::args::{Build, Cli, Command, Nodes, Shared, SshKey, Trust};
 use super::inspect as drawing;
@@ -13,6 +14,7 @@ use crate::error::{Exit, Explain, Result};
 use crate::image::build::Job;
 use crate::init;
 use crate::inspect;
+use crate::kubeconfig::{self, Kubeconfig};
 use crate::output::human;
 use crate::plan::show;
 use crate::profile::Node;
@@ -45,12 +47,13 @@ pub(super) fn run(cli: &Cli) -> Result<()> {
     let progress = progress::on_stderr(cli.shared.quiet);
     let run = Run { shared: &cli.shared, progress: &*progress };
     match &cli.command {
-        Command::Init { dir } => run.init(dir),
+        Command::Init { dir, force } => run.init(dir, *force),
         Command::Build(build) => run.build(build),
         Command::Plan { nodes, trust, ssh } => run.plan(nodes, trust, ssh),
         Command::Fetch { trust, update } => run.fetch(trust, *update),
         Command::Inspect { image } => run.inspect(image),
         Command::Verify { image, manifest } => run.verify(image, manifest.as_deref()),
+        Command::Kubeconfig { merge, force } => run.kubeconfig(*merge, *force),
         Command::Completions { shell } => completions(*shell),
         Command::Man => man(),
     }
@@ -64,24 +67,31 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn project(&self, trust: &Trust, ssh: Option<&SshKey>, builds: bool) -> Result<Project<'a>> {
         let options = Options {
-            profile: self.shared.profile.clone(),
-            base: self.shared.base.clone(),
-            secrets: self.shared.secrets.clone(),
             cache_dir: self.cache_dir()?,
             offline: self.shared.offline,
             insecure_no_checksum: trust.insecure_no_checksum,
             ssh_key: ssh.and_then(|s| s.ssh_key.clone()),
             builds,
+            ..self.options()
         };
         Project::open(options, self.progress)
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            profile: self.shared.profile.clone(),
+            base: self.shared.base.clone(),
+            secrets: self.shared.secrets.clone(),
+            ..Options::default()
+        }
     }
 
     fn cache_dir(&self) -> Result<PathBuf> {
         Ok(self.shared.cache_dir.clone().or_else(users_cache).ok_or(NoCacheFolder)?)
     }
 
-    fn init(&self, dir: &Path) -> Result<()> {
-        let written = init::init(dir)?;
+    fn init(&self, dir: &Path, force: bool) -> Result<()> {
+        let written = init::init(dir, self.shared.secrets.as_deref(), force, self.progress)?;
         if self.shared.json {
             return json(&written);
         }
@@ -90,6 +100,23 @@ impl<'a> Run<'a> {
             text.push_str(&format!("{}\n", path.display()));
         }
         print(&text)
+    }
+
+    fn kubeconfig(&self, merge: bool, force: bool) -> Result<()> {
+        let project = Project::without_keys(self.options(), self.progress)?;
+        let rendered = Zeroizing::new(project.client_file("kubeconfig")?.text);
+        let config = Kubeconfig::parse("client/kubeconfig.j2", &rendered)?;
+        if !merge {
+            return if self.shared.json { json(config.json()) } else { print(&rendered) };
+        }
+        let path = kubeconfig::users_file()?;
+        kubeconfig::merge_into(&path, &config, force)?;
+        let context = config.context().unwrap_or_default();
+        if self.shared.json {
+            return json(&serde_json::json!({ "file": path, "context": context }));
+        }
+        self.progress.note(&format!("the context is `{context}`: `kubectl --context {context} get nodes`"));
+        print(&format!("{}\n", path.display()))
     }
 
     fn build(&self, build: &Build) -> Result<()> {

@@ -48,6 +48,24 @@ pub struct OverlayFile {
     pub shown: String,
 }
 
+/// A file for the user's own machine, never part of an image: `client/NAME`.
+#[derive(Debug, Clone)]
+pub struct ClientFile {
+    /// Its name, with the suffix `.j2` already taken off.
+    pub name: String,
+    /// Its template.
+    pub bytes: Arc<[u8]>,
+    /// How messages name it.
+    pub shown: String,
+}
+
+/// All files of an overlay's folder that mean something.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Files {
+    pub(super) image: Vec<OverlayFile>,
+    pub(super) client: Vec<ClientFile>,
+}
+
 /// A file that an overlay can't have.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
@@ -72,11 +90,14 @@ pub enum FilesError {
         size: u64,
     },
     /// A folder at the top that means nothing.
-    #[error("`{}` is none of `files/`, `boot/`, `firstboot/`", printable(.0))]
+    #[error("`{}` is none of `files/`, `boot/`, `firstboot/`, `client/`", printable(.0))]
     Stray(PathBuf),
     /// A first-boot step without a number.
     #[error("`{0}` isn't named like a first-boot step")]
     Step(String),
+    /// Not a template right below `client/`.
+    #[error("`{0}` isn't named like a client file")]
+    Client(String),
 }
 
 impl Explain for FilesError {
@@ -90,29 +111,30 @@ impl Explain for FilesError {
             Self::Name(_) => "rename it".into(),
             Self::Large { .. } => "declare it in `overlay.toml` as `[[fetch]]` with a `local` file".into(),
             Self::Stray(_) => "move it into one of them, or outside the overlay".into(),
+            Self::Client(_) => "`client/NAME.j2`, in no folder of its own".into(),
             Self::Step(_) => "two digits, `-` and a name, as in `30-database`".into(),
         })
     }
 }
 
 /// The files built in for overlay `name`.
-pub(super) fn built_in(name: &str) -> Result<Vec<OverlayFile>> {
+pub(super) fn built_in(name: &str) -> Result<Files> {
     let folder = format!("overlays/{name}/");
-    let mut files = Vec::new();
+    let mut files = Files::default();
     for (path, bytes) in builtin::below(&folder) {
-        files.extend(place(path, Arc::from(bytes), format!("built-in {folder}{path}"))?);
+        files.place(path, Arc::from(bytes), format!("built-in {folder}{path}"))?;
     }
     Ok(files)
 }
 
 /// The files of an overlay's folder on disk.
-pub(super) fn from_folder(folder: &Path) -> Result<Vec<OverlayFile>> {
-    let mut files = Vec::new();
+pub(super) fn from_folder(folder: &Path) -> Result<Files> {
+    let mut files = Files::default();
     walk(folder, folder, &mut files)?;
     Ok(files)
 }
 
-fn walk(top: &Path, folder: &Path, files: &mut Vec<OverlayFile>) -> Result<()> {
+fn walk(top: &Path, folder: &Path, files: &mut Files) -> Result<()> {
     let entries = std::fs::read_dir(folder).map_err(FileError::new("read", folder))?;
     let mut paths = entries
         .map(|e| e.map(|e| e.path()))
@@ -137,7 +159,7 @@ fn walk(top: &Path, folder: &Path, files: &mut Vec<OverlayFile>) -> Result<()> {
             return Err(FilesError::Large { path, size: meta.len() }.into());
         } else {
             let bytes = std::fs::read(&path).map_err(FileError::new("read", &path))?;
-            files.extend(place(&inside, bytes.into(), path.display().to_string())?);
+            files.place(&inside, bytes.into(), path.display().to_string())?;
         }
     }
     Ok(())
@@ -149,21 +171,29 @@ fn is_leftover(path: &str) -> bool {
     swap || name.ends_with('~') || name.starts_with(".#") || name == ".DS_Store"
 }
 
-/// Sorts a file by its first folder; what lies beside `overlay.toml` is documentation.
-fn place(inside: &str, bytes: Arc<[u8]>, shown: String) -> Result<Option<OverlayFile>, FilesError> {
-    let Some((top, rest)) = inside.split_once('/') else { return Ok(None) };
-    let (rest, template) = match rest.strip_suffix(".j2") {
-        Some(rest) => (rest, true),
-        None => (rest, false),
-    };
-    let (area, path) = match top {
-        "files" => (Area::Root, format!("/{rest}")),
-        "boot" => (Area::Boot, format!("/{rest}")),
-        "firstboot" if is_step(rest) => (Area::Root, format!("{FIRSTBOOT_FOLDER}/{rest}")),
-        "firstboot" => return Err(FilesError::Step(shown)),
-        _ => return Err(FilesError::Stray(shown.into())),
-    };
-    Ok(Some(OverlayFile { area, path, template, bytes, shown }))
+impl Files {
+    /// Sorts a file by its first folder; what lies beside `overlay.toml` is documentation.
+    fn place(&mut self, inside: &str, bytes: Arc<[u8]>, shown: String) -> Result<(), FilesError> {
+        let Some((top, rest)) = inside.split_once('/') else { return Ok(()) };
+        let (rest, template) = match rest.strip_suffix(".j2") {
+            Some(rest) => (rest, true),
+            None => (rest, false),
+        };
+        let (area, path) = match top {
+            "files" => (Area::Root, format!("/{rest}")),
+            "boot" => (Area::Boot, format!("/{rest}")),
+            "firstboot" if is_step(rest) => (Area::Root, format!("{FIRSTBOOT_FOLDER}/{rest}")),
+            "firstboot" => return Err(FilesError::Step(shown)),
+            "client" if template && !rest.contains('/') => {
+                self.client.push(ClientFile { name: rest.to_owned(), bytes, shown });
+                return Ok(());
+            }
+            "client" => return Err(FilesError::Client(shown)),
+            _ => return Err(FilesError::Stray(shown.into())),
+        };
+        self.image.push(OverlayFile { area, path, template, bytes, shown });
+        Ok(())
+    }
 }
 
 /// `NN-name`, of letters that any shell glob and `run-parts` would take.
@@ -182,7 +212,9 @@ mod tests {
     #[test]
     fn files_go_where_their_folder_says() {
         let placed = |inside: &str| {
-            place(inside, Arc::from(&b""[..]), inside.into()).map(|f| f.map(|f| (f.area, f.path, f.template)))
+            let mut files = Files::default();
+            files.place(inside, Arc::from(&b""[..]), inside.into())?;
+            Ok::<_, FilesError>(files.image.pop().map(|f| (f.area, f.path, f.template)))
         };
         assert_eq!(placed("README.md").unwrap(), None);
         assert_eq!(placed("files/etc/x.conf.j2").unwrap(), Some((Area::Root, "/etc/x.conf".into(), true)));
@@ -191,6 +223,8 @@ mod tests {
         assert_eq!(step.1, format!("{FIRSTBOOT_FOLDER}/30-db"));
         assert!(placed("firstboot/db").is_err());
         assert!(placed("etc/hosts").is_err());
+        assert_eq!(placed("client/kubeconfig.j2").unwrap(), None);
+        assert!(placed("client/kubeconfig").is_err() && placed("client/a/b.j2").is_err());
     }
 
     #[cfg(unix)]

@@ -10,7 +10,7 @@ mod yaml;
 
 use std::path::{Path, PathBuf};
 
-pub use files::{Area, OverlayFile};
+pub use files::{Area, ClientFile, OverlayFile};
 pub use spec::Spec;
 
 use crate::builtin;
@@ -32,6 +32,8 @@ pub struct Overlay {
     pub spec: Spec,
     /// What lies in `files/`, `boot/` and `firstboot/`, in path order.
     pub files: Vec<OverlayFile>,
+    /// What lies in `client/`.
+    pub client: Vec<ClientFile>,
 }
 
 /// Where overlays come from: the user's folder first, then the built-in ones.
@@ -75,8 +77,7 @@ impl Shelf {
         let Some(toml) = builtin::file(&format!("overlays/{name}/{SPEC_FILE}")) else { return Ok(None) };
         let source = Source::from_bytes(format!("built-in overlays/{name}/{SPEC_FILE}"), toml)?;
         let files = files::built_in(name)?;
-        let spec = spec::read(&source)?;
-        Ok(Some(Overlay { name: name.to_owned(), source, spec, files }))
+        Ok(Some(overlay(name, source, files)?))
     }
 
     /// The overlays that `profile` uses and those they need, each after what it needs.
@@ -153,6 +154,10 @@ fn from_folder(name: &str, folder: &Path) -> Result<Overlay> {
     let path = folder.join(SPEC_FILE);
     let bytes = std::fs::read(&path).map_err(FileError::new("read", &path))?;
     let source = Source::from_bytes(path.display().to_string(), &bytes)?;
+    overlay(name, source, files::from_folder(folder)?)
+}
+
+fn overlay(name: &str, source: Source, files: files::Files) -> Result<Overlay> {
     let spec = spec::read(&source)?;
-    Ok(Overlay { name: name.to_owned(), source, spec, files: files::from_folder(folder)? })
+    Ok(Overlay { name: name.to_owned(), source, spec, files: files.image, client: files.client })
 }

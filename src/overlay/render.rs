@@ -264,7 +264,13 @@ mod tests {
 
     fn overlay() -> Overlay {
         let source = Source::new("overlay.toml", "summary = \"x\"\n");
-        Overlay { name: "x".into(), source, spec: crate::overlay::Spec::default(), files: Vec::new() }
+        Overlay {
+            name: "x".into(),
+            source,
+            spec: crate::overlay::Spec::default(),
+            files: Vec::new(),
+            client: Vec::new(),
+        }
     }
 
     fn text(of: &str) -> secrets::Value {

@@ -274,7 +274,7 @@ mod tests {
     fn values(settings: &str) -> String {
         let source = Source::new("overlay.toml", SPEC);
         let spec = spec::read(&source).unwrap();
-        let overlay = Overlay { name: "vip".into(), source, spec, files: Vec::new() };
+        let overlay = Overlay { name: "vip".into(), source, spec, files: Vec::new(), client: Vec::new() };
         let profile = format!(
             "[cluster]\nname = \"m\"\nvip = \"10.0.0.1\"\n[base]\nimage = \"sample\"\n[[node]]\nname = \"a\"\n\
              [overlays]\nuse = [\"vip\"]\n[overlays.vip]\n{settings}\n"

@@ -198,7 +198,24 @@ pub fn untold(secrets: &str) -> Vec<(String, String)> {
     }
     let mut found = Vec::new();
     gather("", &secrets.parse().expect("TOML"), &mut found);
+    // Names and dates that several certificates share aren't secret.
+    let all = found.clone();
+    found.retain(|(_, text)| all.iter().filter(|(_, other)| other == text).count() == 1);
     found
+}
+
+/// Every key and certificate of `secrets` as `NAME.key` and `NAME.crt` in a folder of `sandbox`.
+pub fn pki(sandbox: &Sandbox, secrets: &str) -> PathBuf {
+    let table: toml::Table = secrets.parse().expect("TOML");
+    for (name, value) in table["k3s"].as_table().expect("a table") {
+        for part in ["crt", "key"] {
+            if let Some(pem) = value.get(part) {
+                let pem = pem.as_str().expect("PEM").trim();
+                sandbox.write(&format!("pki/{name}.{part}"), format!("{pem}\n"));
+            }
+        }
+    }
+    sandbox.path("pki")
 }
 
 /// The names in a folder, sorted; none if it isn't there.

@@ -86,6 +86,11 @@ fn what_is_written_is_clean_for_e2fsck_and_read_by_others() {
         let raw = std::fs::read(&image).unwrap();
         let copies = raw.windows(SECRET.len()).filter(|w| *w == SECRET).count();
         assert_eq!(copies, 1, "{name}: the journal keeps a copy");
+        let (log, request) =
+            (dir.path().join("log"), format!("dump <8> {}", dir.path().join("log").display()));
+        testing::outcome("debugfs", &["-R", &request, image.to_str().unwrap()], "").unwrap();
+        let behind = std::fs::read(log).unwrap_or_default().into_iter().skip(4096);
+        assert_eq!(behind.filter(|byte| *byte != 0).count(), 0, "{name}: the journal isn't wiped");
     }
 }
 

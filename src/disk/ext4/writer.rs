@@ -21,6 +21,7 @@ use crate::guard;
 /// quarter).
 const PIECE: usize = 512 << 10;
 const JOURNAL_INODE: u32 = 8;
+const HAS_JOURNAL: u32 = 0x4;
 /// The first number given to new inodes; any will do, as long as it is always the same.
 const FIRST_GENERATION: u32 = 0x6d61_6769;
 
@@ -162,7 +163,11 @@ impl Writer {
 /// Where the journal lies, its first block (its superblock) left out.
 fn journal_blocks(fs: &Filesystem) -> Result<Vec<u64>> {
     let path = "the journal";
-    let Ok(inode) = call(path, || fs.stat_ino(JOURNAL_INODE)) else { return Ok(Vec::new()) };
+    if fs.sb.feature_compat & HAS_JOURNAL == 0 {
+        return Ok(Vec::new());
+    }
+    // Not `stat_ino`: for that, a reserved inode isn't there.
+    let (inode, _) = call(path, || fs.read_inode_verified(JOURNAL_INODE))?;
     let blocks = inode.size / u64::from(fs.sb.block_size());
     if blocks > fs.sb.blocks_count {
         return Err(Ext4Error::Damaged {

@@ -1,0 +1,99 @@
+//! `init`: what it writes, what it leaves alone, and what it puts aside.
+
+#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+
+mod common;
+
+use std::fs;
+
+use common::Sandbox;
+use common::sandbox::{mode, names, set_mode};
+use common::tools::said;
+
+#[test]
+fn writes_what_a_build_needs_and_never_overwrites() {
+    let sandbox = Sandbox::new();
+    // Nobody's ssh key is needed yet.
+    fs::remove_dir_all(sandbox.path("home/.ssh")).expect("a folder");
+    let ran = sandbox.run(&["init", "home"]).ok();
+    insta::assert_snapshot!(ran.stdout, @"
+    home/profiles/magi.toml
+    home/overlays/README.md
+    home/.gitignore
+    home/profiles/magi.secrets.toml
+    ");
+    insta::assert_snapshot!(ran.stderr, @"made the cluster's secrets, `home/profiles/magi.secrets.toml`; keep it, and keep it private");
+    let secrets = sandbox.work("home/profiles/magi.secrets.toml");
+    assert_eq!(mode(&secrets), 0o600);
+    let ignored = fs::read_to_string(sandbox.work("home/.gitignore")).expect("text");
+    for line in ["/out", "*.secrets.toml", "*.old", "magi_ed25519"] {
+        assert!(ignored.lines().any(|l| l == line), "{line} in {ignored}");
+    }
+    let made = fs::read_to_string(&secrets).expect("secrets");
+    for node in ["melchior", "balthazar", "caspar"] {
+        assert!(made.contains(node), "{node}");
+    }
+    let before = fs::read(sandbox.work("home/profiles/magi.toml")).expect("a profile");
+    insta::assert_snapshot!(sandbox.run(&["init", "home"]).failed(2), @"
+    error: `home/profiles/magi.toml` is there already
+    hint: edit it, choose another folder, or put it aside and begin anew with `--force`
+    ");
+    assert_eq!(fs::read(sandbox.work("home/profiles/magi.toml")).expect("a profile"), before);
+    // A build has all that it needs, and changes nothing.
+    let mut build = sandbox.command(&["build", "--all", "--base", "sample", "-q"]);
+    let output = build.current_dir(sandbox.work("home")).output().expect("the binary");
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(fs::read_to_string(&secrets).expect("secrets"), made);
+}
+
+#[test]
+fn with_force_what_was_there_is_kept_beside() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["init"]).ok();
+    let read = |name: &str| fs::read_to_string(sandbox.work("profiles").join(name)).expect("a file");
+    sandbox.write("work/profiles/magi.toml", "# mine\n");
+    let first = read("magi.secrets.toml");
+    let ran = sandbox.run(&["init", "--force", "--json"]).ok();
+    insta::assert_snapshot!(ran.stdout, @r#"
+    [
+      "./profiles/magi.toml",
+      "./profiles/magi.secrets.toml"
+    ]
+    "#);
+    assert_eq!((read("magi.toml.old"), read("magi.secrets.toml.old")), ("# mine\n".into(), first.clone()));
+    let second = read("magi.secrets.toml");
+    assert!(second != first && read("magi.toml") != "# mine\n");
+    // Once more: what was secret first isn't lost.
+    sandbox.run(&["init", "--force"]).ok();
+    assert_eq!((read("magi.secrets.toml.old"), read("magi.secrets.toml.old.2")), (first, second));
+    for name in names(&sandbox.work("profiles")) {
+        if name.contains("secrets") {
+            assert_eq!(mode(&sandbox.work("profiles").join(&name)), 0o600, "{name}");
+        }
+    }
+}
+
+#[test]
+fn secrets_without_a_profile_are_left_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.gitignore", "mine\n");
+    let secrets = sandbox.write("work/profiles/magi.secrets.toml", "[k3s]\n");
+    set_mode(&secrets, 0o640);
+    let ran = sandbox.run(&["init"]).ok();
+    insta::assert_snapshot!(ran.stderr, @"
+    add `*.secrets.toml`, `*.old` and `out/` to `./.gitignore`
+    `./profiles/magi.secrets.toml` is there already and stays as it is
+    ");
+    assert_eq!(fs::read_to_string(&secrets).expect("secrets"), "[k3s]\n");
+    assert_eq!(mode(&secrets), 0o640);
+    assert_eq!(fs::read_to_string(sandbox.work(".gitignore")).expect("text"), "mine\n");
+}
+
+#[test]
+fn secrets_that_lie_elsewhere_are_made_there() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.work("safe")).expect("a folder");
+    sandbox.run(&["init", "--secrets", "safe/cluster.toml"]).ok();
+    assert_eq!(mode(&sandbox.work("safe/cluster.toml")), 0o600);
+    assert_eq!(names(&sandbox.work("profiles")), ["magi.toml"]);
+}

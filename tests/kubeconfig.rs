@@ -1,0 +1,260 @@
+//! `kubeconfig`: what it prints opens the API, and what it merges leaves the rest alone.
+
+#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use base64ct::{Base64, Encoding as _};
+use common::sandbox::{SECRETS, mode};
+use common::tools::{arg, command, have, output, run, said};
+use common::{Profile, Ran, Sandbox};
+use serde_json::Value;
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write_secrets("work/magi.secrets.toml");
+    sandbox
+}
+
+fn parsed(yaml: &str) -> Value {
+    serde_saphyr::from_str(yaml).unwrap_or_else(|e| panic!("{e} in {yaml}"))
+}
+
+#[test]
+fn what_is_printed_is_the_same_as_yaml_and_json() {
+    let sandbox = sandbox();
+    let printed = sandbox.run(&["kubeconfig"]).ok();
+    assert_eq!(printed.stderr, "");
+    let config = parsed(&printed.stdout);
+    assert_eq!(config, sandbox.run(&["kubeconfig", "--json"]).ok().json());
+    assert_eq!(config["current-context"], "magi");
+    assert_eq!(config["clusters"][0]["cluster"]["server"], "https://10.0.0.100:6443");
+    assert_eq!(config["contexts"][0]["name"], "magi");
+    let secrets: toml::Table = SECRETS.parse().expect("TOML");
+    let crt = secrets["k3s"]["server_ca"]["crt"].as_str().expect("PEM").trim();
+    let ca = config["clusters"][0]["cluster"]["certificate-authority-data"].as_str().expect("text");
+    assert_eq!(ca, Base64::encode_string(format!("{crt}\n").as_bytes()));
+    if have(&["python3"]) && output("python3", &["-c", "import yaml"]).status.success() {
+        let file = sandbox.write("config", &printed.stdout);
+        let code = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
+        let theirs: Value = serde_json::from_str(&run("python3", &["-c", code, arg(&file)])).expect("JSON");
+        assert_eq!(theirs, config);
+    }
+}
+
+#[test]
+fn secrets_are_made_if_there_are_none_for_every_node() {
+    let sandbox = Sandbox::new();
+    fs::remove_dir_all(sandbox.path("home/.ssh")).expect("a folder");
+    let first = sandbox.run(&["kubeconfig"]).ok();
+    assert!(first.stderr.contains("made the cluster's secrets, `magi.secrets.toml`"), "{}", first.stderr);
+    let made = fs::read_to_string(sandbox.work("magi.secrets.toml")).expect("secrets");
+    let second = sandbox.run(&["kubeconfig", "-q"]).ok();
+    assert_eq!((second.stdout, second.stderr), (first.stdout, String::new()));
+    sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
+    assert_eq!(fs::read_to_string(sandbox.work("magi.secrets.toml")).expect("secrets"), made);
+}
+
+#[test]
+fn without_an_overlay_that_has_one() {
+    let sandbox = Sandbox::new();
+    Profile::small(&["docker"]).write(&sandbox);
+    insta::assert_snapshot!(sandbox.run(&["kubeconfig", "-p", "magi.toml"]).failed(2), @"
+    error: no overlay of this profile has `client/kubeconfig.j2`
+    hint: add one that has it to `overlays.use`; this profile has `firstboot`, `common`, `docker`
+    ");
+}
+
+#[test]
+fn a_broken_one_of_ones_own_overlay_tells_no_secret() {
+    let sandbox = Sandbox::new();
+    let secret = "[[secret]]\nname = \"key\"\nkind = \"hex\"\nlength = 32\n";
+    sandbox.write("work/overlays/mine/overlay.toml", format!("summary = \"x\"\n{secret}"));
+    Profile::small(&["mine"]).write(&sandbox);
+    sandbox.write_secrets("work/magi.secrets.toml");
+    let value = "feedfeedfeedfeedfeedfeedfeedfeed";
+    let mut file = SECRETS.to_owned();
+    file.push_str(&format!("\n[mine]\nkey = \"{value}\"\n"));
+    fs::write(sandbox.work("magi.secrets.toml"), file).expect("secrets");
+    for (template, why) in [
+        ("{{ secrets.key | network }}", "line 1"),
+        ("- {{ secrets.key }}\n", "isn't a mapping"),
+        ("users: [{{ secrets.key }}", "can't be read as YAML"),
+        ("{{ secrets.key }}: 1", "neither `kind` nor"),
+    ] {
+        sandbox.write("work/overlays/mine/client/kubeconfig.j2", template);
+        let said = sandbox.run(&["kubeconfig", "-p", "magi.toml"]).failed(2);
+        assert!(said.contains(why) && !said.contains(value), "{said}");
+    }
+}
+
+/// As `kubectl`'s user has it: a file at `~/.kube/config`, or what `KUBECONFIG` says.
+fn merge(sandbox: &Sandbox, list: Option<&str>, args: &[&str]) -> Ran {
+    let mut command = sandbox.command(&[&["kubeconfig", "--merge"][..], args].concat());
+    command.env_remove("KUBECONFIG");
+    if let Some(list) = list {
+        command.env("KUBECONFIG", list);
+    }
+    sandbox.ran(&command.output().expect("the binary"))
+}
+
+#[test]
+fn merged_into_the_users_own() {
+    let sandbox = sandbox();
+    let ran = merge(&sandbox, None, &[]).ok();
+    insta::assert_snapshot!(sandbox.normalised(&ran.stdout), @"[sandbox]/home/.kube/config");
+    insta::assert_snapshot!(ran.stderr, @"the context is `magi`: `kubectl --context magi get nodes`");
+    let file = sandbox.path("home/.kube/config");
+    assert_eq!((mode(&file), mode(file.parent().expect("a folder"))), (0o600, 0o700));
+    let once = fs::read_to_string(&file).expect("text");
+    assert_eq!(parsed(&once), sandbox.run(&["kubeconfig", "--json"]).ok().json());
+    merge(&sandbox, None, &["-q"]).ok();
+    assert_eq!(fs::read_to_string(&file).expect("text"), once);
+    // Made for another address, it is another cluster.
+    Profile::default().cluster_instead("name = \"magi\"\nvip = \"10.0.0.200\"\n").write(&sandbox);
+    insta::assert_snapshot!(sandbox.normalised(&merge(&sandbox, None, &["-p", "magi.toml"]).failed(2)), @"
+    error: `[sandbox]/home/.kube/config` has a cluster `magi` of the same name for another server
+    hint: `--force` replaces it; or call this cluster otherwise in the profile, or name another file in `KUBECONFIG`
+    ");
+    assert_eq!(fs::read_to_string(&file).expect("text"), once);
+    merge(&sandbox, None, &["-p", "magi.toml", "--force"]).ok();
+    assert!(fs::read_to_string(&file).expect("text").contains("https://10.0.0.200:6443"));
+}
+
+#[test]
+fn merged_into_the_first_file_that_is_listed() {
+    let sandbox = sandbox();
+    let others = "\
+# mine
+apiVersion: v1
+kind: Config
+current-context: work
+clusters:
+- cluster: {server: 'https://work:6443', insecure-skip-tls-verify: true}
+  name: work
+contexts:
+- {context: {cluster: work, user: me, namespace: 'on'}, name: work}
+users:
+- name: me
+  user:
+    exec:
+      apiVersion: client.authentication.k8s.io/v1
+      args: [get-token, --region, 'no', '0123', '', \"two\\nlines\", '# no comment', 'a: b', '2020-01-01']
+      env: null
+";
+    let first = sandbox.write("work/first", others);
+    sandbox.write("work/second", "kind: Config\n");
+    let ran = merge(&sandbox, Some(":first:second"), &["--json"]).ok();
+    assert_eq!(ran.json(), serde_json::json!({"file": "first", "context": "magi"}));
+    let (before, after) = (parsed(others), parsed(&fs::read_to_string(&first).expect("text")));
+    assert_eq!(after["current-context"], "work");
+    for list in ["clusters", "contexts", "users"] {
+        assert_eq!(after[list][0], before[list][0]);
+        assert_eq!(after[list].as_array().expect("a list").len(), 2, "{list}");
+    }
+    assert_eq!(mode(&first), 0o600);
+    assert_eq!(fs::read_to_string(sandbox.work("second")).expect("text"), "kind: Config\n");
+    // And read by others.
+    if have(&["python3"]) && output("python3", &["-c", "import yaml"]).status.success() {
+        let code = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
+        let theirs: Value = serde_json::from_str(&run("python3", &["-c", code, arg(&first)])).expect("JSON");
+        assert_eq!(theirs, after);
+    }
+}
+
+#[test]
+fn what_isnt_a_kubeconfig_stays_as_it_is() {
+    let sandbox = sandbox();
+    for text in ["[not, one]\n", "a: [b\n", "kind: Secret\n", "words\n", "\u{0}\n"] {
+        let file = sandbox.write("work/config", text);
+        let said = merge(&sandbox, Some("config"), &["--force"]).failed(2);
+        assert!(said.starts_with("error: `config` isn't a kubeconfig: "), "{said}");
+        assert_eq!(fs::read_to_string(&file).expect("text"), text);
+    }
+    let file = sandbox.write("work/config", [0xff, 0xfe]);
+    assert!(merge(&sandbox, Some("config"), &[]).failed(2).contains("isn't UTF-8"));
+    assert_eq!(fs::read(&file).expect("bytes"), [0xff, 0xfe]);
+}
+
+/// A server with a certificate of the cluster's, which wants to see one of its clients'.
+struct Api {
+    server: Child,
+    port: String,
+}
+
+impl Api {
+    fn start(sandbox: &Sandbox, pki: &Path) -> Self {
+        let file = |name: &str| arg(&pki.join(name)).to_owned();
+        let (key, request, crt) = (file("api.key"), file("api.csr"), file("api.crt"));
+        run("openssl", &["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &key]);
+        run("openssl", &["req", "-new", "-key", &key, "-subj", "/CN=k3s", "-out", &request]);
+        let names = arg(&sandbox.write("names", "subjectAltName=IP:10.0.0.100\n")).to_owned();
+        let (ca, ca_key) = (file("server_ca.crt"), file("server_ca.key"));
+        let sign = ["x509", "-req", "-in", &request, "-CA", &ca, "-CAkey", &ca_key, "-set_serial", "1"];
+        run("openssl", &[&sign[..], &["-days", "2", "-extfile", &names, "-out", &crt]].concat());
+        let mut server = command("openssl")
+            .args(["s_server", "-accept", "127.0.0.1:0", "-www", "-cert", &crt, "-key", &key])
+            .args(["-CAfile", &file("client_ca.crt"), "-Verify", "1", "-verify_return_error"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl");
+        let mut said = BufReader::new(server.stdout.take().expect("its stdout")).lines();
+        let line = said.find_map(|l| l.ok().filter(|l| l.starts_with("ACCEPT"))).expect("a port");
+        std::thread::spawn(move || said.for_each(drop));
+        Self { server, port: line.rsplit(':').next().expect("a port").to_owned() }
+    }
+
+    /// What it says to somebody who has these files; `None` if one doesn't trust the other.
+    fn asked(&self, ca: &Path, client: Option<(&Path, &Path)>) -> Option<String> {
+        let there = format!("10.0.0.100:6443:127.0.0.1:{}", self.port);
+        let mut curl = command("curl");
+        curl.args(["-sS", "--max-time", "20", "--noproxy", "*", "--connect-to", &there, "--cacert", arg(ca)]);
+        if let Some((crt, key)) = client {
+            curl.args(["--cert", arg(crt), "--key", arg(key)]);
+        }
+        let output = curl.arg("https://10.0.0.100:6443/").output().expect("curl");
+        output.status.success().then(|| said(&output))
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[test]
+fn it_opens_the_api_and_nothing_else_does() {
+    if !have(&["openssl", "curl"]) {
+        return;
+    }
+    let sandbox = sandbox();
+    let pki = common::sandbox::pki(&sandbox, SECRETS);
+    let api = Api::start(&sandbox, &pki);
+    let config = parsed(&sandbox.run(&["kubeconfig"]).ok().stdout);
+    let file = |name: &str, value: &Value| {
+        let bytes = Base64::decode_vec(value.as_str().expect("text")).expect("base64");
+        sandbox.write(name, bytes)
+    };
+    let ca = file("ca.crt", &config["clusters"][0]["cluster"]["certificate-authority-data"]);
+    let crt = file("admin.crt", &config["users"][0]["user"]["client-certificate-data"]);
+    let key = file("admin.key", &config["users"][0]["user"]["client-key-data"]);
+    let said = api.asked(&ca, Some((&crt, &key))).expect("an answer");
+    assert!(said.replace(" = ", "=").contains("O=system:masters, CN=magi-admin"), "{said}");
+    // Neither side takes a stranger.
+    assert_eq!(api.asked(&ca, None), None);
+    assert_eq!(api.asked(&pki.join("client_ca.crt"), Some((&crt, &key))), None);
+    let stranger = Sandbox::new();
+    stranger.run(&["kubeconfig", "-q"]).ok();
+    let made = fs::read_to_string(stranger.work("magi.secrets.toml")).expect("secrets");
+    let theirs = common::sandbox::pki(&stranger, &made);
+    assert_eq!(api.asked(&ca, Some((&theirs.join("admin.crt"), &theirs.join("admin.key")))), None);
+}
