@@ -33,19 +33,25 @@ address() {
 }
 
 # flash GUEST KIND [NODE]: a new card with the image of NODE (else of the same name).
-# An overlay on the image: instant, and what wasn't flushed to it when QEMU is killed is
-# lost where it was new, since QEMU keeps the map of new clusters to itself until then.
+# An overlay on the image: instant.
 flash() {
 	local dir=$work/guests/$1 image
 	image=$(image_of "$2" "${3:-$1}")
 	mkdir -p "$dir"
 	qemu-img create -q -f qcow2 -b "$image" -F raw "$dir/card.qcow2" 8G
 	boot_files "$image" "$dir"
+	# Three emulated guests on a busy machine: a disk may take longer than systemd waits for it.
+	sed -i 's/$/ systemd.default_device_timeout_sec=900/' "$dir/cmdline"
 	kinds[$1]=$2
 }
 
+# What a guest hasn't flushed when QEMU is killed is lost where QEMU had to find new room
+# on the card for it, as it keeps the map of that to itself until the flush. With a
+# snapshot at each start, that is wherever the guest hasn't written since then.
 power_on() {
 	local dir=$work/guests/$1
+	qemu-img snapshot -d start "$dir/card.qcow2" >/dev/null 2>&1 || true
+	qemu-img snapshot -c start "$dir/card.qcow2"
 	run_qemu "$dir" "format=qcow2,file=$dir/card.qcow2" -smp 1 -m "$memory" \
 		-accel tcg,thread=multi,tb-size=192 \
 		-netdev "socket,id=n,mcast=$group,localaddr=127.0.0.1" \

@@ -15,7 +15,7 @@ build_images() {
 	mkdir -p "$dir"
 	write_profile "$kind" "$dir/profile.toml" || return
 	"$bin" build --all --quiet --profile "$dir/profile.toml" --secrets "$work/secrets.toml" \
-		--out-dir "$dir" --cache-dir "$work/cache" >&2 && touch "$dir/built"
+		--out-dir "$dir" --cache-dir "$work/cache" >/dev/null && touch "$dir/built"
 }
 
 base_for() {

@@ -254,7 +254,7 @@ cut_short() {
 	local label="card $1 ($2)" kind=$2 cut seconds
 	flash melchior "$kind"
 	for ((cut = 1; cut <= $3; cut++)); do
-		seconds=$(seconds_to_cut "$kind")
+		choose_moment "$kind"
 		power_on melchior
 		sleep "$seconds"
 		echo "# $scenario: $label, cut $cut after $seconds s: $(last_word_of melchior)"
@@ -271,11 +271,12 @@ cut_short() {
 	expect "$label: both file systems are sound" disk_is_sound melchior
 }
 
-# From the kernel's first second on; later for the plain base, so that apt is met.
-seconds_to_cut() {
+# Sets $seconds, here and not in a subshell, which would have a RANDOM of its own. From
+# the first seconds on; up to later for the plain base, so that apt is met.
+choose_moment() {
 	case $1 in
-	plain-*) echo $((20 + RANDOM % 400)) ;;
-	*) echo $((20 + RANDOM % 240)) ;;
+	plain-*) seconds=$((10 + RANDOM % 400)) ;;
+	*) seconds=$((10 + RANDOM % 200)) ;;
 	esac
 }
 
