@@ -235,40 +235,51 @@ replace() {
 
 # --- Power cuts during first boot
 
+# All three at once, each again and again at moments of its own; one has all of apt's work to do.
 scenario_first-boot-cuts() {
-	local cuts=${MAGI_TEST_CUTS:-20} card=0 kind
+	local cuts=${MAGI_TEST_CUTS:-20} name start
+	local -A due=()
 	RANDOM=$seed
 	echo "# $scenario: MAGI_TEST_SEED=$seed repeats this one"
+	need "credentials are in the image" take_credentials prepared-dhcp || return
+	start_prober
+	start=$(now)
+	flash melchior plain-dhcp && flash balthazar prepared-dhcp && flash caspar prepared-dhcp || return
+	for name in "${nodes[@]}"; do power_on_for_a_while "$name"; done
 	while [ "$cuts" -gt 0 ]; do
-		# Every other one with apt at work for most of the time.
-		if [ $((card % 2)) = 0 ]; then kind=plain-dhcp; else kind=prepared-dhcp; fi
-		card=$((card + 1))
-		new_household
-		cut_short "$card" $kind $((cuts < 5 ? cuts : 5)) || return
-		cuts=$((cuts - 5))
+		sleep 1
+		for name in "${nodes[@]}"; do
+			if [ "$cuts" -eq 0 ] || [ "$SECONDS" -lt "${due[$name]}" ]; then continue; fi
+			echo "# $scenario: $cuts to go, $name after $(age "$name") s: $(last_word_of "$name")"
+			power_cut "$name"
+			cuts=$((cuts - 1))
+			power_on_for_a_while "$name"
+		done
 	done
+	all_whole_after_cuts "$start"
 }
 
-# cut_short CARD KIND CUTS: of melchior, which begins a cluster of its own.
-cut_short() {
-	local label="card $1 ($2)" kind=$2 cut seconds
-	flash melchior "$kind"
-	for ((cut = 1; cut <= $3; cut++)); do
-		choose_moment "$kind"
-		power_on melchior
-		sleep "$seconds"
-		echo "# $scenario: $label, cut $cut after $seconds s: $(last_word_of melchior)"
-		power_cut melchior
+# Sets the caller's due.
+power_on_for_a_while() {
+	choose_moment "${kinds[$1]}"
+	power_on "$1"
+	due[$1]=$((SECONDS + seconds))
+}
+
+all_whole_after_cuts() {
+	local name
+	first_boot "${nodes[@]}" || return
+	need "one cluster of three" within $cluster_limit cluster_of_three || return
+	took "one cluster of three, after all cuts" "$(seconds_since "$1")"
+	for name in "${nodes[@]}"; do
+		expect "$name: complete" within 120 is_complete "$name"
+		expect "$name: status" within 120 status_says "$name" "firstboot: done.*k3s: up"
 	done
-	power_on melchior
-	need "$label: ssh answers" within $ssh_limit on melchior true || return
-	every=10 need "$label: first boot is done" within "$(first_boot_limit melchior)" first_boot_is_done melchior || return
-	took "$label: first boot is done, after $3 cuts" "$(age melchior)"
-	need "$label: a cluster of one" within $cluster_limit own_api_is_ready melchior || return
-	expect "$label: complete" within 120 is_complete melchior
-	expect "$label: status" within 120 status_says melchior "firstboot: done.*k3s: up"
-	expect "$label: powers off" power_off melchior
-	expect "$label: both file systems are sound" disk_is_sound melchior
+	vip_was_good "$1"
+	for name in "${nodes[@]}"; do
+		expect "$name: powers off" power_off "$name"
+		expect "$name: both file systems are sound" disk_is_sound "$name"
+	done
 }
 
 # Sets $seconds, here and not in a subshell, which would have a RANDOM of its own. From
