@@ -25,7 +25,9 @@ fn stage(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, FileError> {
         _ => Path::new("."),
     };
     // tempfile makes its files 0600.
-    let mut staged = NamedTempFile::new_in(folder).map_err(FileError::new("create", path))?;
+    let staged = NamedTempFile::new_in(folder);
+    // Without the words that tempfile adds: its name means nothing to anybody.
+    let mut staged = staged.map_err(|e| FileError::new("create", path)(e.kind().into()))?;
     staged.write_all(bytes).map_err(FileError::new("write", path))?;
     staged.as_file().sync_all().map_err(FileError::new("write", path))?;
     Ok(staged)
