@@ -10,6 +10,7 @@ healthy; `other` has another CA's certificate; `starting` has no majority; `deni
 `twin` has a living node of the name, `own` one made by this very card, `former` a dead one, which a
 DELETE removes after a second.
 """
+import contextlib
 import json
 import socket
 import ssl
@@ -54,6 +55,11 @@ def answer(connection, context, host, manner):
             time.sleep(60)
         with context.wrap_socket(connection, server_side=True) as tls:
             method, path = tls.recv(4096).decode().split(" ")[:2]
+            # A body may come by itself; what isn't read would reset the connection.
+            tls.settimeout(0.05)
+            with contextlib.suppress(TimeoutError):
+                tls.recv(4096)
+            tls.settimeout(None)
             if manner == "flood":
                 tls.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
                 while True:

@@ -63,7 +63,7 @@ in_order() {
 			check "$name waits and says so" 20 says "$name" 'for the cluster to answer on 10.0.0.100' || return
 			check "$name begins nothing" 1 nothing_begun "$name" || return
 		elif [ "$name" = melchior ]; then
-			check 'melchior begins' 90 has_data melchior || return
+			check 'melchior begins' 150 has_data melchior || return
 		else
 			check "$name joins" 60 has_data "$name" || return
 		fi
@@ -203,7 +203,7 @@ case_address_taken_by_a_stranger() {
 	sleep 20
 	check 'it begins nothing' 1 nothing_begun melchior || return
 	ip -n "$lan-stranger" link set eth0 down
-	check 'once the address is free, it begins' 90 has_data melchior || return
+	check 'once the address is free, it begins' 150 has_data melchior || return
 }
 
 case_another_cluster_on_the_address() {

@@ -7,14 +7,32 @@ data=${MAGI_K3S_DATA:-/var/lib/rancher/k3s}
 config=${MAGI_K3S_CONFIG:-/etc/rancher/k3s/config.yaml.d}
 # What k3s itself looks at: from then on it ignores `server` and `cluster-init`.
 etcd=$data/server/db/etcd/member/wal
-answer=$MAGI_RUN/k3s-answer
+answer=$MAGI_RUN/${0##*/}.answer
 
-# says_pong HOST OPTION…: whether it answers as k3s does; who it is, the options tell curl to check.
-says_pong() {
-	host=$1
-	shift
-	[ "$(curl --silent --noproxy '*' --connect-timeout 3 --max-time 5 "$@" \
-		"https://$host:$port/ping" 2>/dev/null | head -c 16)" = pong ]
+# ask HOST PORT PATH OPTION…: whom to believe is for the options to say.
+ask() {
+	host=$1 at=$2 path=$3
+	shift 3
+	curl --silent --globoff --noproxy '*' --connect-timeout 3 --max-time 5 "$@" "https://$host:$at$path" 2>/dev/null
+}
+
+# what_is HOST: `ours` answers as k3s and is vouched for by our CA; `unwell` is ours too, but its
+# k3s can't talk yet, or only its etcd listens; `stranger` answers as k3s and isn't ours.
+what_is() {
+	ask "$1" "$port" /ping --cacert "$keys/server-ca.crt" --output /dev/null
+	case $? in
+	0) if [ "$(ask "$1" "$port" /ping --cacert "$keys/server-ca.crt" | head -c 16)" = pong ]; then echo ours; else echo unwell; fi ;;
+	# What curl says of a certificate that it doesn't believe, or that is another's.
+	51 | 60) [ "$(ask "$1" "$port" /ping --insecure | head -c 16)" != pong ] || echo stranger ;;
+	*) ! etcd_listens "$1" || echo unwell ;;
+	esac
+}
+
+# It wants a certificate, so an error of TLS is what a living one gives: 7 is a closed port,
+# 28 no answer at all, 5 and 6 a name that nobody knows.
+etcd_listens() {
+	ask "$1" "${MAGI_ETCD_PORT:-2380}" / --insecure --output /dev/null
+	case $? in 5 | 6 | 7 | 28) return 1 ;; esac
 }
 
 # Why a certificate isn't believed, in curl's words.
@@ -29,9 +47,8 @@ api() {
 	host=$1 path=$2
 	shift 2
 	mkdir -p "$MAGI_RUN"
-	curl --silent --globoff --noproxy '*' --connect-timeout 3 --max-time 20 "$@" \
-		--cacert "$keys/server-ca.crt" --cert "$keys/admin.crt" --key "$keys/admin.key" \
-		--output "$answer" --write-out '%{http_code}' "https://$host:$port$path" 2>/dev/null || :
+	ask "$host" "$port" "$path" --max-time 20 "$@" --cacert "$keys/server-ca.crt" --cert "$keys/admin.crt" \
+		--key "$keys/admin.key" --output "$answer" --write-out '%{http_code}' || :
 }
 
 # from_answer FILTER: what jq finds in the last answer; nothing if it isn't there.
