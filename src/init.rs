@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::builtin;
 use crate::error::{Exit, Explain, FileError, Result};
+use crate::ignored;
 use crate::profile::DEFAULT_PATH;
 use crate::progress::Progress;
 use crate::project::{Options, Project};
@@ -109,9 +110,8 @@ fn put_aside(path: &Path, progress: &dyn Progress) -> Result<()> {
 }
 
 /// A `.gitignore` that was there is its owner's.
-fn warn_of_publishing(ignored: &Path, progress: &dyn Progress) {
-    let text = fs::read_to_string(ignored).unwrap_or_default();
-    if !text.lines().any(|line| line.trim() == "*.secrets.toml") {
-        progress.note(&format!("add `*.secrets.toml`, `*.old` and `out/` to `{}`", ignored.display()));
+fn warn_of_publishing(path: &Path, progress: &dyn Progress) {
+    if !ignored::names_them(path) {
+        progress.note(&format!("add `{}`, `*.old` and `out/` to `{}`", ignored::SECRETS, path.display()));
     }
 }

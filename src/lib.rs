@@ -14,6 +14,7 @@ pub mod document;
 pub mod error;
 pub mod fetch;
 mod guard;
+mod ignored;
 pub mod image;
 pub mod init;
 pub mod inspect;

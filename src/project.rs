@@ -13,6 +13,7 @@ use crate::fetch::assets::Fetcher;
 use crate::fetch::cache::Cache;
 use crate::fetch::http::Client;
 use crate::fetch::lock::Lock;
+use crate::ignored;
 use crate::overlay::include::{self, Included};
 use crate::overlay::render::{Rendered, Scope};
 use crate::overlay::settings::{self, Values};
@@ -248,11 +249,25 @@ impl<'a> Project<'a> {
 
     /// Writes what is new in `store`, and says so.
     fn keep(&self, store: &mut Store) -> Result<()> {
-        if store.has_grown() {
-            store.save()?;
-            let path = store.path().display();
+        if !store.has_grown() {
+            return Ok(());
+        }
+        let is_new = store.is_new();
+        store.save()?;
+        let path = store.path().display();
+        if is_new {
             self.progress
                 .note(&format!("made the cluster's secrets, `{path}`; keep it, and keep it private"));
+        } else {
+            self.progress
+                .note(&format!("added to the cluster's secrets, `{path}`; keep it, and keep it private"));
+        }
+        if let Some(path) = ignored::missing(store.path()) {
+            self.progress.note(&format!(
+                "git doesn't ignore the secrets yet: add `{}` to `{}`",
+                ignored::SECRETS,
+                path.display()
+            ));
         }
         Ok(())
     }

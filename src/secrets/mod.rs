@@ -64,8 +64,8 @@ pub enum SecretsError {
     /// No entropy from the system.
     #[error("the system gave no random bytes: {0}")]
     NoEntropy(String),
-    /// Two builds made the first secrets at the same moment.
-    #[error("another build has just made `{}`", .0.display())]
+    /// Two builds wrote secrets at the same moment.
+    #[error("another build has just written `{}`", .0.display())]
     Raced(PathBuf),
     /// A line that can't be.
     #[error("`{}` has an entry of the wrong form: `{key}`", path.display())]

@@ -20,6 +20,8 @@ use crate::private_file;
 pub struct Store {
     path: PathBuf,
     values: BTreeMap<String, Secret>,
+    /// What the file held when it was opened; nothing where there was none.
+    opened: Option<Zeroizing<Vec<u8>>>,
     /// Whether there is anything that the file doesn't have.
     grown: bool,
 }
@@ -49,12 +51,13 @@ impl Store {
         };
         refuse_open_modes(path)?;
         store.values = parse(path, &bytes)?;
+        store.opened = Some(bytes);
         Ok(store)
     }
 
     /// A store that is kept nowhere: for plans that are only shown.
     pub fn passing() -> Self {
-        Self { path: PathBuf::new(), values: BTreeMap::new(), grown: false }
+        Self { path: PathBuf::new(), values: BTreeMap::new(), opened: None, grown: false }
     }
 
     /// An overlay's secrets by name; those that aren't there yet are made now.
@@ -165,23 +168,39 @@ impl Store {
         self.grown
     }
 
+    /// Whether there was no file yet.
+    pub fn is_new(&self) -> bool {
+        self.opened.is_none()
+    }
+
     /// Where it is or will be kept.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes what is new, atomically and 0600. Of two builds that make the first file, one wins and the
-    /// other is told to try again: two clusters' secrets must never mix.
+    /// Writes what is new, atomically and 0600. Of two builds that write at the same moment, one wins and
+    /// the other is told to try again: two clusters' secrets must never mix, and none be lost.
     pub fn save(&mut self) -> Result<()> {
         if !self.grown {
             return Ok(());
         }
         let text = self.to_toml();
-        if self.path.exists() {
-            private_file::write(&self.path, text.as_bytes())?;
-        } else {
-            private_file::write_new(&self.path, text.as_bytes()).map_err(|e| self.lost_the_race(e))?;
+        match &self.opened {
+            Some(opened) => {
+                // Held until the new file is in place; who waited for it finds another content.
+                let file = std::fs::File::open(&self.path).map_err(FileError::new("read", &self.path))?;
+                file.lock().map_err(FileError::new("lock", &self.path))?;
+                let now = std::fs::read(&self.path).map_err(FileError::new("read", &self.path))?;
+                if Zeroizing::new(now) != *opened {
+                    return Err(SecretsError::Raced(self.path.clone()).into());
+                }
+                private_file::write(&self.path, text.as_bytes())?;
+            }
+            None => {
+                private_file::write_new(&self.path, text.as_bytes()).map_err(|e| self.lost_the_race(e))?;
+            }
         }
+        self.opened = Some(Zeroizing::new(text.as_bytes().to_vec()));
         self.grown = false;
         Ok(())
     }
@@ -383,6 +402,21 @@ mod tests {
         let other = made(&mut again, "k3s", Some("melchior")).unwrap();
         assert!(other["own"] != first["own"] && other["admin"] == first["admin"] && again.has_grown());
         assert_ne!(made(&mut again, "x", Some("caspar")).unwrap()["zz"], first["zz"]);
+    }
+
+    #[test]
+    fn of_two_that_add_to_one_file_the_second_is_told_to_try_again() {
+        let (_dir, path) = file();
+        let mut first = Store::open(&path).unwrap();
+        made(&mut first, "k3s", Some("caspar")).unwrap();
+        first.save().unwrap();
+        let (mut one, mut other) = (Store::open(&path).unwrap(), Store::open(&path).unwrap());
+        made(&mut one, "k3s", Some("melchior")).unwrap();
+        made(&mut other, "k3s", Some("balthazar")).unwrap();
+        one.save().unwrap();
+        let message = other.save().unwrap_err().to_string();
+        assert!(message.starts_with("another build has just written"), "{message}");
+        assert!(std::fs::read_to_string(&path).unwrap().contains("melchior"));
     }
 
     #[test]
