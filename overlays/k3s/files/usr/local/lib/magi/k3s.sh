@@ -24,15 +24,17 @@ what_is() {
 	0) if [ "$(ask "$1" "$port" /ping --cacert "$keys/server-ca.crt" | head -c 16)" = pong ]; then echo ours; else echo unwell; fi ;;
 	# What curl says of a certificate that it doesn't believe, or that is another's.
 	51 | 60) [ "$(ask "$1" "$port" /ping --insecure | head -c 16)" != pong ] || echo stranger ;;
+	# No such name, or no such machine.
+	6 | 28) ;;
 	*) ! etcd_listens "$1" || echo unwell ;;
 	esac
 }
 
-# It wants a certificate, so an error of TLS is what a living one gives: 7 is a closed port,
-# 28 no answer at all, 5 and 6 a name that nobody knows.
+# It wants a certificate, so an error of TLS is what a living one gives: 7 is a closed port, 28 no
+# answer at all.
 etcd_listens() {
 	ask "$1" "${MAGI_ETCD_PORT:-2380}" / --insecure --output /dev/null
-	case $? in 5 | 6 | 7 | 28) return 1 ;; esac
+	case $? in 7 | 28) return 1 ;; esac
 }
 
 # Why a certificate isn't believed, in curl's words.
