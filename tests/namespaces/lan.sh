@@ -190,6 +190,10 @@ holder() {
 	sed 's/.*holders=\([^ ]*\).*/\1/' "$work/$lan/now"
 }
 
+held() {
+	vip_answers && [ "$(holder)" != - ]
+}
+
 # on NODE: it alone holds the virtual address, which answers in the LAN.
 on() {
 	grep -q "holders=$1 .*laptop=yes" "$work/$lan/now"
