@@ -241,8 +241,13 @@ impl<'a> Project<'a> {
 
     /// The secrets of `nodes`; new ones are kept before anything is made with them.
     pub fn secrets(&self, nodes: &[&Node]) -> Result<Vec<NodeSecrets>> {
+        self.kept_secrets(nodes.iter().copied().map(Some))
+    }
+
+    /// The secrets of each of `whose`, a node or what all nodes share.
+    fn kept_secrets<'n>(&self, whose: impl Iterator<Item = Option<&'n Node>>) -> Result<Vec<NodeSecrets>> {
         let mut store = Store::open(&self.secrets_path())?;
-        let secrets = nodes.iter().map(|n| self.secrets_of(Some(n), &mut store)).collect::<Result<_>>()?;
+        let secrets = whose.map(|node| self.secrets_of(node, &mut store)).collect::<Result<_>>()?;
         self.keep(&mut store)?;
         Ok(secrets)
     }
@@ -255,13 +260,8 @@ impl<'a> Project<'a> {
         let is_new = store.is_new();
         store.save()?;
         let path = store.path().display();
-        if is_new {
-            self.progress
-                .note(&format!("made the cluster's secrets, `{path}`; keep it, and keep it private"));
-        } else {
-            self.progress
-                .note(&format!("added to the cluster's secrets, `{path}`; keep it, and keep it private"));
-        }
+        let what = if is_new { "made" } else { "added to" };
+        self.progress.note(&format!("{what} the cluster's secrets, `{path}`; keep it, and keep it private"));
         if let Some(path) = ignored::missing(store.path()) {
             self.progress.note(&format!(
                 "git doesn't ignore the secrets yet: add `{}` to `{}`",
@@ -325,9 +325,9 @@ impl<'a> Project<'a> {
             let (first, second) = (overlay.name.clone(), other.name.clone());
             return Err(ClientError::Both { first, second, name: name.to_owned() }.into());
         }
-        self.all_secrets()?;
-        let secrets = self.secrets_of(None, &mut Store::open(&self.secrets_path())?)?;
-        let own = secrets.get(&overlay.name).cloned().unwrap_or_default();
+        let everybody = self.profile.nodes.iter().map(Some);
+        let shared = self.kept_secrets(everybody.chain([None]))?.pop().unwrap_or_default();
+        let own = shared.get(&overlay.name).cloned().unwrap_or_default();
         let scope = Scope::new(overlay, self.values_of(overlay, None), own);
         let text = std::str::from_utf8(&file.bytes).map_err(|_| PlanError::NotText(file.shown.clone()))?;
         Ok(scope.file(&file.shown, text)?)

@@ -562,32 +562,27 @@ fn file_systems_that_are_not_supported() {
       caused by: the image has no FAT16 or FAT32 partition to boot from; it has partition 1: an unusable FAT (this is a FAT12 file system (2036 clusters); FAT16 or FAT32 is needed), partition 2: ext4 `RASPIROOT`
     hint: the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root
     ");
-    let ext2 = Base {
-        ext4: vec!["-b", "4096", "-O", "^has_journal,^extent,^64bit,^metadata_csum,^flex_bg"],
-        ..Base::default()
-    };
-    let Some(ext2) = refused_base(1, &ext2) else { return };
+    let with =
+        |features| refused_base(1, &Base { ext4: vec!["-b", "4096", "-O", features], ..Base::default() });
+    let Some(ext2) = with("^has_journal,^extent,^64bit,^metadata_csum,^flex_bg") else { return };
     insta::assert_snapshot!(ext2, @"
     error: looking into the base `base.img`
       caused by: the ext4 file system can't be written: it lacks `extent`
     hint: use an image as it was published, or one made with `mkfs.ext4`'s own features
     ");
-    let bigalloc = Base { ext4: vec!["-b", "4096", "-O", "bigalloc"], ..Base::default() };
-    let Some(bigalloc) = refused_base(1, &bigalloc) else { return };
+    let Some(bigalloc) = with("bigalloc") else { return };
     insta::assert_snapshot!(bigalloc, @"
     error: looking into the base `base.img`
       caused by: the ext4 file system can't be written: it has `bigalloc`
     hint: use an image as it was published, or one made with `mkfs.ext4`'s own features
     ");
-    let mmp = Base { ext4: vec!["-b", "4096", "-O", "mmp"], ..Base::default() };
-    let Some(mmp) = refused_base(1, &mmp) else { return };
+    let Some(mmp) = with("mmp") else { return };
     insta::assert_snapshot!(mmp, @"
     error: looking into the base `base.img`
       caused by: the ext4 file system can't be written: it has `mmp`
     hint: use an image as it was published, or one made with `mkfs.ext4`'s own features
     ");
-    let inline = Base { ext4: vec!["-b", "4096", "-O", "inline_data"], ..Base::default() };
-    let Some(inline) = refused_base(1, &inline) else { return };
+    let Some(inline) = with("inline_data") else { return };
     insta::assert_snapshot!(inline, @"
     error: looking into the base `base.img`
       caused by: the ext4 file system can't be written: it has `inline_data`

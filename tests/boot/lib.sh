@@ -74,12 +74,11 @@ run_qemu() {
 	qemu_pid=$!
 }
 
-# start_guest IMAGE [FORWARD]: its NTP requests to 10.0.2.2 reach this machine's loopback.
-# FORWARD goes on the network's options.
+# start_guest IMAGE: its NTP requests to 10.0.2.2 reach this machine's loopback.
 start_guest() {
 	ssh_port=$(free_port)
 	run_qemu "$work" "format=raw,file=$1" -smp 2 -m 2048 \
-		-netdev "user,id=n,hostfwd=tcp:127.0.0.1:$ssh_port-:22${2:+,$2}" \
+		-netdev "user,id=n,hostfwd=tcp:127.0.0.1:$ssh_port-:22" \
 		-device virtio-net-pci,netdev=n \
 		-object "filter-dump,id=f,netdev=n,file=$work/net.pcap,maxlen=600" \
 		-serial "file:$work/serial.log"

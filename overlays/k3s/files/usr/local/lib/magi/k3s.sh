@@ -13,7 +13,7 @@ answer=$MAGI_RUN/${0##*/}.answer
 ask() {
 	host=$1 at=$2 path=$3
 	shift 3
-	curl --silent --globoff --noproxy '*' --connect-timeout 3 --max-time 5 "$@" "https://$host:$at$path" 2>/dev/null
+	curl --silent --globoff --noproxy '*' --connect-timeout 3 --max-time 5 "$@" "https://$host:$at$path"
 }
 
 # what_is HOST: `ours` answers as k3s and is vouched for by our CA; `unwell` is ours too, but its
@@ -39,8 +39,8 @@ etcd_listens() {
 
 # Why a certificate isn't believed, in curl's words.
 distrust() {
-	curl --silent --show-error --noproxy '*' --connect-timeout 3 --max-time 5 --cacert "$keys/server-ca.crt" \
-		--output /dev/null "https://$1:$port/ping" 2>&1 | sed 's/^curl: ([0-9]*) //'
+	ask "$1" "$port" /ping --cacert "$keys/server-ca.crt" --output /dev/null --show-error 2>&1 |
+		sed 's/^curl: ([0-9]*) //'
 }
 
 # api HOST PATH [OPTION…]: asks as the cluster's admin. Prints the HTTP status, 000 where nobody
@@ -55,7 +55,7 @@ api() {
 
 # from_answer FILTER: what jq finds in the last answer; nothing if it isn't there.
 from_answer() {
-	jq --raw-output --arg node "$MAGI_NODE" "$1 // empty" "$answer" 2>/dev/null
+	jq --raw-output "$1 // empty" "$answer" 2>/dev/null
 }
 
 # What k3s said last before it gave up, in this boot.
