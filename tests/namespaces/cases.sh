@@ -237,11 +237,12 @@ case_secrets_of_another_cluster() {
 
 # Under DHCP, with a manifest that k3s refuses, and one on the LAN that speaks VRRP with our router id.
 case_twin_stranger_and_refused_manifest() {
+	local id was
 	card=dhcp
 	make_lan melchior balthazar caspar twin
-	start_foreign_keepalived
+	start_foreign_keepalived || return
 	all_three
-	check 'a cluster under DHCP, beside a stranger with our router id' 180 complete || return
+	check 'a cluster under DHCP beside it' 180 complete || return
 	id=$(cluster_id)
 	check 'the stranger is named in the status' 30 says melchior 'router id 51 is also used by 10.0.0.66' || return
 	check 'the refused manifest is named in the status' 30 says melchior 'refused.yaml' || return
@@ -256,6 +257,9 @@ case_twin_stranger_and_refused_manifest() {
 	boot caspar
 	sleep 10
 	check 'the first, switched on again, does no harm' 10 eval 'complete && same_cluster "$id"' || return
+	was=$(holder)
+	power_cut "$was"
+	check "the holder's power is cut: the address moves" 15 moved_from "$was" || return
 	always_true
 }
 
@@ -268,7 +272,7 @@ start_foreign_keepalived() {
 		--use-file "$work/$lan/stranger/keepalived.conf" --pid "$work/$lan/stranger/pid" \
 		--vrrp_pid "$work/$lan/stranger/vrrp-pid" >"$work/$lan/stranger/console" 2>&1 &
 	disown
-	until_true 20 eval 'ip -n "$lan-stranger" addr | grep -q 10.0.0.77/'
+	check 'a stranger with our router id' 20 eval 'ip -n "$lan-stranger" addr | grep -q 10.0.0.77/'
 }
 
 # --- the stand-in itself: what it must refuse, or the rest would prove nothing

@@ -84,7 +84,7 @@ boot() {
 	ip -n "$lan-lan" link set "$1" up
 	cp "$here/supervisor" "$root/usr/local/lib/supervisor"
 	env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
-		MAGI_K3S_PAUSE=1 MAGI_K3S_SILENCE=20 MAGI_LISTEN=3 \
+		MAGI_K3S_PAUSE=1 MAGI_K3S_SILENCE=20 MAGI_LISTEN=3 MAGI_PAUSE=3 \
 		nsenter --net="/run/netns/$lan-$1" unshare --mount --uts --pid --fork --kill-child sh -c '
 			hostname "$(cat "$1/etc/hostname")" && mount --make-rprivate / &&
 			for folder in usr/bin usr/sbin usr/lib usr/lib64 usr/share; do mount --bind "/$folder" "$1/$folder" || exit; done &&
