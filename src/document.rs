@@ -80,9 +80,20 @@ impl Source {
 
     /// Parses the text; the table borrows from it.
     pub fn parse(&self) -> Result<Spanned<DeTable<'_>>> {
-        DeTable::parse(&self.text).map_err(|e| {
-            self.error(e.span().map_or(0, |s| s.start), e.message().trim_end_matches('.').to_owned())
-        })
+        DeTable::parse(&self.text).map_err(|e| self.not_toml(&e))
+    }
+
+    fn not_toml(&self, error: &toml::de::Error) -> DocumentError {
+        let span = error.span().unwrap_or_default();
+        let what = error.message().trim_end_matches('.');
+        if what == "duplicate key" {
+            let key = self.text.get(span.clone()).unwrap_or_default();
+            return self
+                .error(span.start, format!("`{key}` is there twice"))
+                .hinting("take one of the two out");
+        }
+        self.error(span.start, what)
+            .hinting("this is TOML: texts stand in quotes, lists and table names in brackets")
     }
 
     /// The whole file as a section.
@@ -344,6 +355,17 @@ mod tests {
         );
         assert_eq!(root.strings("y").unwrap_err().line, 3);
         assert_eq!(Source::new("a", "x = 1\ny = \n").parse().unwrap_err().line, 2);
+    }
+
+    #[test]
+    fn a_key_or_table_that_is_there_twice_is_named() {
+        for (text, line, key) in
+            [("a = 1\na = 2\n", 2, "a"), ("[a]\n[b]\n[a]\n", 3, "a"), ("a.b = 1\na = 2\n", 2, "a")]
+        {
+            let error = Source::new("f", text).parse().unwrap_err();
+            assert_eq!(error.to_string(), format!("`f` line {line}: `{key}` is there twice"));
+            assert!(error.hint().is_some());
+        }
     }
 
     #[test]
