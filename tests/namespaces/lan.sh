@@ -121,6 +121,12 @@ has_process() {
 	pgrep --ns "$(pgrep -P "$(cat "$work/$lan/$1/pid")")" --nslist pid -x "$2"
 }
 
+# The kernel doesn't kill the node's keepalived for ten seconds of work, where its default is ten milliseconds.
+may_be_busy() {
+	pgrep --ns "$(pgrep -P "$(cat "$work/$lan/$1/pid")")" --nslist pid -x keepalived | sed 's/.*/\/proc\/&\/limits/' |
+		xargs awk '/realtime timeout/ { seen = 1; if ($5 != "unlimited" && $5 < 1e7) few = 1 } END { exit few || !seen }'
+}
+
 signal_k3s() {
 	signal "$1" "$2" -f 'bin/k3s server'
 }
