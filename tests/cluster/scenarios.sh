@@ -91,7 +91,7 @@ scenario_together() {
 	cluster_up plain-dhcp || return
 	took "the VIP answered first" "$(seen first-answer "$start")"
 	for name in "${nodes[@]}"; do
-		expect "$name is complete, docker answers" is_complete "$name"
+		expect "$name is complete, docker answers" within 120 is_complete "$name"
 		expect "$name: status" within 120 status_says "$name" "node: +$name .*firstboot: done.*k3s: up"
 	done
 	expect "magi-image kubeconfig leads to the cluster" kubeconfig_works
@@ -127,7 +127,7 @@ scenario_archive-away() {
 	every=10 need "it goes on by itself" within $plain_limit first_boot_is_done melchior || return
 	took "first boot is done, after the archive was back" "$(seconds_since "$back")"
 	need "a cluster of one" within $cluster_limit own_api_is_ready melchior || return
-	expect "melchior is complete" is_complete melchior
+	expect "melchior is complete" within 120 is_complete melchior
 	expect "the status has no error left" status_says melchior "firstboot: done"
 }
 
