@@ -300,7 +300,10 @@ fn overlay_toml_with_slips() {
     error: `overlays/mine/overlay.toml` line 2: unknown key `need` in the file
     hint: did you mean `needs`?
     ");
-    insta::assert_snapshot!(refused("summary = \"x\n", &[]), @r#"error: `overlays/mine/overlay.toml` line 1: invalid basic string, expected `"`"#);
+    insta::assert_snapshot!(refused("summary = \"x\n", &[]), @r#"
+    error: `overlays/mine/overlay.toml` line 1: invalid basic string, expected `"`
+    hint: this is TOML: texts stand in quotes, lists and table names in brackets
+    "#);
     insta::assert_snapshot!(refused(&more("[[file]]\npath = \"/etc/motd\"\nmode = \"644\"\nowner = \"root:root\""), &[]), @r#"
     error: `overlays/mine/overlay.toml` line 6: `root:root` isn't an owner as `"0:0"`
     hint: user and group are numbers: names aren't known before the image runs

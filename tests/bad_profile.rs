@@ -57,7 +57,10 @@ fn unknown_keys_with_the_nearest_known_one() {
 
 #[test]
 fn what_isnt_toml_or_lacks_something() {
-    insta::assert_snapshot!(refused_text("[cluster\n"), @"error: `magi.toml` line 1: unclosed table, expected `]`");
+    insta::assert_snapshot!(refused_text("[cluster\n"), @"
+    error: `magi.toml` line 1: unclosed table, expected `]`
+    hint: this is TOML: texts stand in quotes, lists and table names in brackets
+    ");
     insta::assert_snapshot!(refused_text("[cluster]\nname = \"magi\"\nname = \"magi\"\n"), @"error: `magi.toml` line 3: duplicate key");
     insta::assert_snapshot!(refused_text(""), @"
     error: `magi.toml` line 1: the file lacks `[cluster]`
