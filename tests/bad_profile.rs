@@ -61,7 +61,10 @@ fn what_isnt_toml_or_lacks_something() {
     error: `magi.toml` line 1: unclosed table, expected `]`
     hint: this is TOML: texts stand in quotes, lists and table names in brackets
     ");
-    insta::assert_snapshot!(refused_text("[cluster]\nname = \"magi\"\nname = \"magi\"\n"), @"error: `magi.toml` line 3: duplicate key");
+    insta::assert_snapshot!(refused_text("[cluster]\nname = \"magi\"\nname = \"magi\"\n"), @"
+    error: `magi.toml` line 3: `name` is there twice
+    hint: take one of the two out
+    ");
     insta::assert_snapshot!(refused_text(""), @"
     error: `magi.toml` line 1: the file lacks `[cluster]`
     hint: `magi-image init` writes a profile to start from
