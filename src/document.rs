@@ -73,7 +73,7 @@ impl Source {
             Ok(text) => Ok(Self::new(name, text)),
             Err(e) => {
                 let line = 1 + bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count();
-                Err(DocumentError { file: name, line, what: "not UTF-8".into(), hint: None })
+                Err(DocumentError::at_line(&name, line, "not UTF-8").hinting("save it as UTF-8"))
             }
         }
     }
@@ -189,6 +189,7 @@ impl<'a> Section<'a> {
             }
         }
         self.error(format!("{} lacks `{key}`", self.called()))
+            .hinting(format!("add a line `{key} = …` to it"))
     }
 
     /// `true` or `false`.

@@ -68,6 +68,13 @@ impl Error {
         self
     }
 
+    /// With another exit code, and the hint that it has: what is wrong is known better where it was asked for.
+    #[must_use]
+    pub fn exiting(mut self, exit: Exit, hint: &str) -> Self {
+        self.instead = Some((exit, self.hint().unwrap_or_else(|| hint.to_owned())));
+        self
+    }
+
     /// The messages from the outermost context to the innermost cause.
     pub fn chain(&self) -> Vec<String> {
         let mut chain: Vec<String> = self.context.iter().rev().cloned().collect();
@@ -157,6 +164,7 @@ impl Explain for FileError {
             K::NotFound => Some("check the path".into()),
             K::PermissionDenied => Some("check its permissions, or choose another folder".into()),
             K::AlreadyExists | K::NotADirectory => Some("a file is in the way; choose another folder".into()),
+            K::InvalidInput => Some("name a regular file".into()),
             K::IsADirectory => Some("it is a folder; name a file".into()),
             K::ReadOnlyFilesystem => Some("the file system is read-only; choose another folder".into()),
             K::StorageFull => Some("free some space, or choose another folder".into()),

@@ -14,6 +14,7 @@ use crate::disk::table::TableKind;
 use crate::disk::window::Window;
 use crate::error::{Context as _, FileError, Result};
 use crate::opened;
+use crate::output::human;
 use crate::output::manifest::Manifest;
 use crate::progress::Progress;
 
@@ -21,6 +22,7 @@ use crate::progress::Progress;
 #[derive(Debug, Serialize)]
 pub struct Inspection {
     /// The file that was named.
+    #[serde(serialize_with = "human::path")]
     pub file: PathBuf,
     /// The raw image, in bytes.
     pub size: u64,

@@ -34,9 +34,17 @@ pub enum KubeconfigError {
     /// Neither `KUBECONFIG` nor a home.
     #[error("no kubeconfig to merge into: neither `KUBECONFIG` nor a home folder is known")]
     Nowhere,
-    /// Links that lead nowhere.
-    #[error("`{}` is a symlink that leads to itself", .0.display())]
-    Loop(PathBuf),
+    /// A device, a fifo, or what its owner doesn't want changed.
+    #[error("`{}` {what}", path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// Why it can't be merged into.
+        what: &'static str,
+    },
+    /// Somebody else writes, or was cut off while writing.
+    #[error("`{}` says that another program is writing the kubeconfig", .0.display())]
+    Locked(PathBuf),
 }
 
 impl Explain for KubeconfigError {
@@ -52,7 +60,8 @@ impl Explain for KubeconfigError {
                     .into()
             }
             Self::Nowhere => "name a file in `KUBECONFIG`".into(),
-            Self::Loop(_) => "remove it".into(),
+            Self::Unfit { .. } => "it is left as it is; name another file in `KUBECONFIG`".into(),
+            Self::Locked(_) => "try again; if it stays and no kubectl runs, remove it".into(),
         })
     }
 }
@@ -119,30 +128,31 @@ impl Kubeconfig {
         Ok(self)
     }
 
-    /// An entry that has the name of one of `ours` but isn't for the same server.
+    /// An entry that has the name of one of `ours` but isn't for the same server, or that a context of another
+    /// cluster uses. Of several with one name kubectl takes the first, but none may be lost.
     fn stranger(&self, ours: &Self) -> Option<String> {
-        let server = |config: &Self, name: &str| {
-            config.entry("clusters", name).and_then(|e| e.get("cluster")?.get("server").cloned())
+        let differs = |list: &str, inner: &str, key: &str, name: &str| {
+            let held = |entry: &Value| entry.get(inner)?.get(key).cloned();
+            let ours = ours.entry(list, name).and_then(held);
+            self.all(list, name).any(|entry| held(entry) != ours)
         };
-        let mut same = false;
-        for name in ours.names("clusters") {
-            if self.entry("clusters", name).is_some() {
-                if server(self, name) != server(ours, name) {
-                    return Some(format!("a cluster `{name}`"));
-                }
-                same = true;
-            }
+        if let Some(name) = ours.names("clusters").find(|n| differs("clusters", "cluster", "server", n)) {
+            return Some(format!("a cluster `{name}`"));
         }
-        let reference = |config: &Self, name: &str| {
-            config.entry("contexts", name).and_then(|e| e.get("context")?.get("cluster").cloned())
+        if let Some(name) = ours.names("contexts").find(|n| differs("contexts", "context", "cluster", n)) {
+            return Some(format!("a context `{name}`"));
+        }
+        let same = ours.names("clusters").any(|name| self.entry("clusters", name).is_some());
+        let users = ours.names("users").filter(|name| self.entry("users", name).is_some());
+        let uses = |entry: &Value, user: &str| {
+            let context = entry.get("context");
+            let named = |key: &str| context.and_then(|c| c.get(key)?.as_str());
+            named("user") == Some(user) && !ours.names("clusters").any(|ours| named("cluster") == Some(ours))
         };
-        for name in ours.names("contexts") {
-            if self.entry("contexts", name).is_some() && reference(self, name) != reference(ours, name) {
-                return Some(format!("a context `{name}`"));
-            }
-        }
-        let orphans = ours.names("users").find(|name| !same && self.entry("users", name).is_some());
-        orphans.map(|name| format!("a user `{name}`"))
+        users
+            .filter(|user| !same || self.entries("contexts").any(|entry| uses(entry, user)))
+            .map(|user| format!("a user `{user}`"))
+            .next()
     }
 
     /// Puts `entry` where one of its name is, else at the end.
@@ -171,8 +181,12 @@ impl Kubeconfig {
         self.0.get(list).and_then(Value::as_array).into_iter().flatten()
     }
 
+    fn all(&self, list: &str, name: &str) -> impl Iterator<Item = &Value> {
+        self.entries(list).filter(move |e| e.get("name").is_some_and(|n| n == name))
+    }
+
     fn entry(&self, list: &str, name: &str) -> Option<&Value> {
-        self.entries(list).find(|e| e.get("name").is_some_and(|n| n == name))
+        self.all(list, name).next()
     }
 
     fn names(&self, list: &str) -> impl Iterator<Item = &str> {
@@ -226,32 +240,63 @@ pub fn users_file() -> Result<PathBuf, KubeconfigError> {
 /// Merges `ours` into the file at `path`, which need not be there yet, as a whole or not at all. A symlink
 /// stays one, and what it leads to changes.
 pub fn merge_into(path: &Path, ours: &Kubeconfig, force: bool) -> Result<()> {
-    let target = followed(path)?;
-    let text = match std::fs::read_to_string(&target) {
-        Ok(text) => zeroize::Zeroizing::new(text),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => zeroize::Zeroizing::default(),
-        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
-            let (whose, why) = (path.display().to_string(), "it isn't UTF-8".into());
-            return Err(KubeconfigError::Form { whose, why }.into());
+    let target = private_file::followed(path).map_err(FileError::named(path))?;
+    // Before it's opened: a fifo would keep us waiting for ever, and a device be replaced.
+    if let Ok(meta) = target.metadata() {
+        let unfit = |what| KubeconfigError::Unfit { path: path.to_owned(), what };
+        match meta {
+            meta if !meta.is_file() => return Err(unfit("isn't a regular file").into()),
+            meta if meta.permissions().readonly() => return Err(unfit("is read-only").into()),
+            _ => (),
         }
-        Err(e) => return Err(FileError::named(path)(e).into()),
-    };
-    let theirs = Kubeconfig::parse(&path.display().to_string(), &text)?;
+    }
+    private_folder(&target)?;
+    let _locked = Locked::take(&target)?;
+    let theirs = Kubeconfig::parse(&path.display().to_string(), &existing(&target, path)?)?;
     let merged = theirs.merge(ours, force, path)?;
     let text = zeroize::Zeroizing::new(merged.to_yaml()?);
-    private_folder(&target)?;
     Ok(private_file::write(&target, text.as_bytes())?)
 }
 
-/// Where `path` leads at last, whether or not there is anything.
-fn followed(path: &Path) -> Result<PathBuf, KubeconfigError> {
-    let mut at = path.to_owned();
-    // As many as Linux follows.
-    for _ in 0..40 {
-        let Ok(link) = std::fs::read_link(&at) else { return Ok(at) };
-        at = at.parent().unwrap_or(Path::new("")).join(link);
+/// What is in the file; nothing if it isn't there yet.
+fn existing(target: &Path, named: &Path) -> Result<zeroize::Zeroizing<String>> {
+    match std::fs::read_to_string(target) {
+        Ok(text) => Ok(zeroize::Zeroizing::new(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(zeroize::Zeroizing::default()),
+        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+            let (whose, why) = (named.display().to_string(), "it isn't UTF-8".into());
+            Err(KubeconfigError::Form { whose, why }.into())
+        }
+        Err(e) => Err(FileError::named(named)(e).into()),
     }
-    Err(KubeconfigError::Loop(path.to_owned()))
+}
+
+/// kubectl's own lock, a file beside its config, so that neither of two writers loses what the other wrote.
+struct Locked(PathBuf);
+
+impl Locked {
+    /// Waits as long as a write can take; kubectl itself doesn't wait.
+    fn take(target: &Path) -> Result<Self> {
+        let mut name = target.as_os_str().to_owned();
+        name.push(".lock");
+        let lock = PathBuf::from(name);
+        for _ in 0..100 {
+            match std::fs::OpenOptions::new().write(true).create_new(true).open(&lock) {
+                Ok(_) => return Ok(Self(lock)),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => (),
+                Err(e) => return Err(FileError::new("create", &lock)(e).into()),
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        Err(KubeconfigError::Locked(lock).into())
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // One that stays is named by whoever meets it.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 fn private_folder(file: &Path) -> Result<(), FileError> {
@@ -356,6 +401,21 @@ mod tests {
             ),
             (config(&json!({"users": [{"name": "magi", "user": {}}]})), "a user `magi`"),
             (config(&json!({"clusters": [{"name": "magi"}]})), "a cluster `magi`"),
+            (
+                config(&json!({"clusters": [
+                    {"name": "magi", "cluster": {"server": "https://10.0.0.100:6443"}},
+                    {"name": "magi", "cluster": {"server": "https://work:6443"}},
+                ]})),
+                "a cluster `magi`",
+            ),
+            (
+                config(&json!({
+                    "clusters": [{"name": "magi", "cluster": {"server": "https://10.0.0.100:6443"}}],
+                    "users": [{"name": "magi", "user": {"token": "prod's"}}],
+                    "contexts": [{"name": "prod", "context": {"cluster": "prod", "user": "magi"}}],
+                })),
+                "a user `magi`",
+            ),
         ];
         for (theirs, what) in strangers {
             let refused = merged(&theirs, false).unwrap_err();
@@ -404,5 +464,47 @@ mod tests {
         std::fs::remove_file(&link).unwrap();
         symlink("link", &link).unwrap();
         assert!(merge_into(&link, &ours(), false).unwrap_err().to_string().contains("leads to itself"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_of_ours_to_write_is_refused_before_it_is_opened() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |path: &Path| {
+            let error = merge_into(path, &ours(), true).unwrap_err();
+            assert_eq!(error.exit(), Exit::Usage);
+            error.to_string().replace(&dir.path().display().to_string(), "")
+        };
+        let listening = dir.path().join("socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&listening).unwrap();
+        assert_eq!(refused(&listening), "`/socket` isn't a regular file");
+        assert_eq!(refused(Path::new("/dev/null")), "`/dev/null` isn't a regular file");
+        let file = dir.path().join("config");
+        std::fs::write(&file, "").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444)).unwrap();
+        assert_eq!(refused(&file), "`/config` is read-only");
+        assert_eq!(std::fs::read(&file).unwrap(), b"");
+    }
+
+    #[test]
+    fn writers_wait_for_each_other_and_for_kubectl() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config");
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let file = &file;
+                let config = named(&format!("c{number}"), "https://10.0.0.100:6443");
+                scope.spawn(move || merge_into(file, &config, false).unwrap());
+            }
+        });
+        let merged = Kubeconfig::parse("c", &std::fs::read_to_string(&file).unwrap()).unwrap();
+        assert_eq!(merged.names("clusters").count(), 8);
+        let lock = dir.path().join("config.lock");
+        std::fs::write(&lock, "").unwrap();
+        let refused = merge_into(&file, &ours(), false).unwrap_err();
+        assert!(refused.to_string().contains("another program is writing"), "{refused}");
+        assert!(refused.hint().unwrap().contains("remove it"));
+        assert!(lock.exists());
     }
 }

@@ -43,7 +43,7 @@ impl Explain for NotAnImage {
 /// Opens the image at `path`.
 pub fn open(path: &Path, progress: &dyn Progress) -> Result<Opened> {
     let doing = || format!("opening `{}`", path.display());
-    let meta = std::fs::metadata(path).map_err(FileError::new("read", path)).while_doing(doing)?;
+    let meta = std::fs::metadata(path).map_err(FileError::named(path)).while_doing(doing)?;
     // Before it's opened: a fifo without a writer would keep us waiting for ever.
     if let Some(what) = unfit(meta.file_type()) {
         return Err(NotAnImage { path: path.into(), what }.into());

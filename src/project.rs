@@ -241,12 +241,20 @@ impl<'a> Project<'a> {
 
     /// The secrets of `nodes`; new ones are kept before anything is made with them.
     pub fn secrets(&self, nodes: &[&Node]) -> Result<Vec<NodeSecrets>> {
-        self.kept_secrets(nodes.iter().copied().map(Some))
+        self.kept_secrets(nodes.iter().copied().map(Some), self.store()?)
+    }
+
+    /// A file that was named must be there: a slip in its name would begin another cluster.
+    fn store(&self) -> Result<Store> {
+        Store::open(&self.secrets_path(), self.options.secrets.is_some())
     }
 
     /// The secrets of each of `whose`, a node or what all nodes share.
-    fn kept_secrets<'n>(&self, whose: impl Iterator<Item = Option<&'n Node>>) -> Result<Vec<NodeSecrets>> {
-        let mut store = Store::open(&self.secrets_path())?;
+    fn kept_secrets<'n>(
+        &self,
+        whose: impl Iterator<Item = Option<&'n Node>>,
+        mut store: Store,
+    ) -> Result<Vec<NodeSecrets>> {
         let secrets = whose.map(|node| self.secrets_of(node, &mut store)).collect::<Result<_>>()?;
         self.keep(&mut store)?;
         Ok(secrets)
@@ -262,19 +270,17 @@ impl<'a> Project<'a> {
         let path = store.path().display();
         let what = if is_new { "made" } else { "added to" };
         self.progress.note(&format!("{what} the cluster's secrets, `{path}`; keep it, and keep it private"));
-        if let Some(path) = ignored::missing(store.path()) {
-            self.progress.note(&format!(
-                "git doesn't ignore the secrets yet: add `{}` to `{}`",
-                ignored::SECRETS,
-                path.display()
-            ));
+        if let Some((line, path)) = ignored::missing(store.path()) {
+            let path = path.display();
+            self.progress.note(&format!("git doesn't ignore the secrets yet: add `{line}` to `{path}`"));
         }
         Ok(())
     }
 
-    /// The secrets of a node without keeping new ones: for showing a plan.
-    pub fn passing_secrets(&self, node: &Node) -> Result<NodeSecrets> {
-        self.secrets_of(Some(node), &mut Store::open(&self.secrets_path())?)
+    /// The secrets of `nodes` without keeping new ones: for showing a plan.
+    pub fn passing_secrets(&self, nodes: &[&Node]) -> Result<Vec<NodeSecrets>> {
+        let mut store = self.store()?;
+        nodes.iter().map(|node| self.secrets_of(Some(node), &mut store)).collect()
     }
 
     /// The secrets of a node, or without one those that all nodes share.
@@ -326,16 +332,17 @@ impl<'a> Project<'a> {
             return Err(ClientError::Both { first, second, name: name.to_owned() }.into());
         }
         let everybody = self.profile.nodes.iter().map(Some);
-        let shared = self.kept_secrets(everybody.chain([None]))?.pop().unwrap_or_default();
+        let shared = self.kept_secrets(everybody.chain([None]), self.store()?)?.pop().unwrap_or_default();
         let own = shared.get(&overlay.name).cloned().unwrap_or_default();
         let scope = Scope::new(overlay, self.values_of(overlay, None), own);
         let text = std::str::from_utf8(&file.bytes).map_err(|_| PlanError::NotText(file.shown.clone()))?;
         Ok(scope.file(&file.shown, text)?)
     }
 
-    /// The secrets of all nodes, made and kept if they aren't there.
-    pub fn all_secrets(&self) -> Result<Vec<NodeSecrets>> {
-        self.secrets(&self.profile.nodes.iter().collect::<Vec<_>>())
+    /// Makes and keeps the secrets of all nodes as far as they aren't there, in a new file too.
+    pub fn make_secrets(&self) -> Result<()> {
+        let store = Store::open(&self.secrets_path(), false)?;
+        self.kept_secrets(self.profile.nodes.iter().map(Some), store).map(drop)
     }
 
     /// A node's plan.

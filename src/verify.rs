@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::Path;
 
 use crate::disk::layout;
-use crate::error::Result;
+use crate::error::{Exit, Result};
 use crate::image::Volumes;
 use crate::image::readback::{self, Difference, Differs};
-use crate::opened;
+use crate::opened::{self, Opened};
 use crate::output::digest;
 use crate::output::manifest::Manifest;
 use crate::progress::Progress;
@@ -56,6 +56,11 @@ impl fmt::Display for Verified {
     }
 }
 
+fn differences(opened: &Opened, manifest: &Manifest) -> Result<Vec<Difference>> {
+    let layout = layout::find(&opened.file, opened.size)?;
+    readback::compare(&Volumes::read_only(&opened.file, &layout)?, &manifest.edits)
+}
+
 /// Compares `image` with `manifest`, or with the manifest beside it.
 pub fn verify(image: &Path, manifest: Option<&Path>, progress: &dyn Progress) -> Result<Verified> {
     let manifest = match manifest {
@@ -68,8 +73,11 @@ pub fn verify(image: &Path, manifest: Option<&Path>, progress: &dyn Progress) ->
     task.finish();
     // The raw content counts, however the file at hand is compressed.
     let unchanged = found.to_string() == manifest.image.sha256;
-    let layout = layout::find(&opened.file, opened.size)?;
-    let differences = readback::compare(&Volumes::read_only(&opened.file, &layout)?, &manifest.edits)?;
+    let differences = match differences(&opened, &manifest) {
+        // It could be read to its end, so it isn't what the build left.
+        Err(e) if !unchanged => return Err(e.exiting(Exit::Verification, "copy it again, or build it again")),
+        other => other?,
+    };
     Ok(Verified {
         node: manifest.node,
         unchanged,

@@ -768,7 +768,7 @@ fn inspect_and_verify_of_what_is_no_image() {
       caused by: the image has no partition table: its first sector doesn't end in 55 AA
     hint: the base must be a whole disk image for the Raspberry Pi, with a boot and a root partition
     ");
-    insta::assert_snapshot!(sandbox.run(&["inspect", "gone.img"]).failed(1), @"
+    insta::assert_snapshot!(sandbox.run(&["inspect", "gone.img"]).failed(2), @"
     error: opening `gone.img`
       caused by: cannot read `gone.img`
       caused by: No such file or directory (os error 2)

@@ -173,6 +173,13 @@ fn a_symlink_of_the_base_in_the_way() {
       caused by: overlay `mine` writes `/lib/modules/x`, but `/lib` is a symlink to `usr/lib` in the base
     hint: write to `/usr/lib/modules/x` instead
     ");
+    // Shown, not only built.
+    let sandbox = overlay(PLAIN, &[("files/lib/modules/x", "")]);
+    insta::assert_snapshot!(sandbox.run(&["plan", "--all", "-p", "magi.toml"]).failed(2), @"
+    error: planning the image of `caspar`
+      caused by: overlay `mine` writes `/lib/modules/x`, but `/lib` is a symlink to `usr/lib` in the base
+    hint: write to `/usr/lib/modules/x` instead
+    ");
     insta::assert_snapshot!(refused_with(2, &overlay(PLAIN, &[("files/bin/tool", "#!/bin/sh\n")])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` writes `/bin/tool`, but `/bin` is a symlink to `usr/bin` in the base
@@ -294,7 +301,10 @@ fn a_condition_or_a_list_that_is_undefined() {
 
 #[test]
 fn overlay_toml_with_slips() {
-    insta::assert_snapshot!(refused("", &[]), @"error: `overlays/mine/overlay.toml` line 1: the file lacks `summary`");
+    insta::assert_snapshot!(refused("", &[]), @"
+    error: `overlays/mine/overlay.toml` line 1: the file lacks `summary`
+    hint: add a line `summary = …` to it
+    ");
     insta::assert_snapshot!(refused("summary = 3\n", &[]), @"error: `overlays/mine/overlay.toml` line 1: `summary` must be a string, not of type integer");
     insta::assert_snapshot!(refused("summary = \"x\"\nneed = [\"common\"]\n", &[]), @"
     error: `overlays/mine/overlay.toml` line 2: unknown key `need` in the file

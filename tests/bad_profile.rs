@@ -69,7 +69,10 @@ fn what_isnt_toml_or_lacks_something() {
     error: `magi.toml` line 1: the file lacks `[cluster]`
     hint: `magi-image init` writes a profile to start from
     ");
-    insta::assert_snapshot!(refused(&Profile::default().cluster_instead("name = \"magi\"\n")), @"error: `magi.toml` line 1: `[cluster]` lacks `vip`");
+    insta::assert_snapshot!(refused(&Profile::default().cluster_instead("name = \"magi\"\n")), @"
+    error: `magi.toml` line 1: `[cluster]` lacks `vip`
+    hint: add a line `vip = …` to it
+    ");
     insta::assert_snapshot!(refused(&Profile::default().nodes(&[])), @r#"
     error: `magi.toml` line 1: there is no `[[node]]`
     hint: add one with `name = "melchior"`
@@ -77,7 +80,10 @@ fn what_isnt_toml_or_lacks_something() {
     insta::assert_snapshot!(refused(&Profile::default().cluster("interface = 3\n")), @"error: `magi.toml` line 4: `cluster.interface` must be a string, not of type integer");
     let sandbox = Sandbox::alone();
     sandbox.write("work/magi.toml", b"[cluster]\nname = \"\xff\"\n");
-    insta::assert_snapshot!(refused_in(&sandbox), @"error: `magi.toml` line 2: not UTF-8");
+    insta::assert_snapshot!(refused_in(&sandbox), @"
+    error: `magi.toml` line 2: not UTF-8
+    hint: save it as UTF-8
+    ");
 }
 
 #[test]
@@ -103,7 +109,10 @@ fn names_that_no_machine_can_have() {
     error: `magi.toml` line 15: `../../etc` isn't a legal hostname
     hint: 1 to 63 of a-z, 0-9 and `-`, not at the start or end
     ");
-    insta::assert_snapshot!(refused(&Profile::default().nodes(&["name = \"a\"", "name = \"a\""])), @"error: `magi.toml` line 18: node `a` is there twice");
+    insta::assert_snapshot!(refused(&Profile::default().nodes(&["name = \"a\"", "name = \"a\""])), @"
+    error: `magi.toml` line 18: node `a` is there twice
+    hint: each node needs a name of its own
+    ");
     insta::assert_snapshot!(refused(&Profile::default().cluster_instead("name = \"MAGI\"\nvip = \"10.0.0.1\"\n")), @"
     error: `magi.toml` line 2: `MAGI` isn't a legal cluster name
     hint: 1 to 63 of a-z, 0-9 and `-`, not at the start or end
@@ -128,10 +137,22 @@ fn virtual_addresses_that_cannot_work() {
     let vip = |vip: &str| {
         refused(&Profile::default().cluster_instead(&format!("name = \"magi\"\nvip = {vip:?}\n")))
     };
-    insta::assert_snapshot!(vip("10.0.0.256"), @"error: `magi.toml` line 3: `10.0.0.256` isn't an IPv4 address");
-    insta::assert_snapshot!(vip("10.0.0.100/24"), @"error: `magi.toml` line 3: `10.0.0.100/24` isn't an IPv4 address");
-    insta::assert_snapshot!(vip("127.0.0.1"), @"error: `magi.toml` line 3: `127.0.0.1` isn't an address that a host can have");
-    insta::assert_snapshot!(vip("fd00::1"), @"error: `magi.toml` line 3: `fd00::1` isn't an IPv4 address");
+    insta::assert_snapshot!(vip("10.0.0.256"), @"
+    error: `magi.toml` line 3: `10.0.0.256` isn't an IPv4 address
+    hint: write four numbers from 0 to 255 with dots, as `10.0.0.100`
+    ");
+    insta::assert_snapshot!(vip("10.0.0.100/24"), @"
+    error: `magi.toml` line 3: `10.0.0.100/24` isn't an IPv4 address
+    hint: write four numbers from 0 to 255 with dots, as `10.0.0.100`
+    ");
+    insta::assert_snapshot!(vip("127.0.0.1"), @"
+    error: `magi.toml` line 3: `127.0.0.1` isn't an address that a host can have
+    hint: take one of your LAN, as `10.0.0.100`
+    ");
+    insta::assert_snapshot!(vip("fd00::1"), @"
+    error: `magi.toml` line 3: `fd00::1` isn't an IPv4 address
+    hint: write four numbers from 0 to 255 with dots, as `10.0.0.100`
+    ");
     let fixed = |vip: &str, more: &str, address: &str| {
         let cluster = format!("name = \"magi\"\nvip = {vip:?}\n{more}\n");
         let node = format!("name = \"caspar\"\naddress = {address:?}");
@@ -154,9 +175,18 @@ fn virtual_addresses_that_cannot_work() {
     hint: set `dns` under [cluster], or leave the node's `address` out to use DHCP
     ");
     insta::assert_snapshot!(fixed("10.0.0.100", "gateway = \"10.9.0.1\"", "10.0.0.13/24"), @"error: `magi.toml` line 15: the gateway 10.9.0.1 isn't a neighbour of `caspar`, 10.0.0.13/24");
-    insta::assert_snapshot!(fixed("10.0.0.100", ways, "10.0.0.13"), @"error: `magi.toml` line 18: `10.0.0.13` lacks the network's prefix, as in `10.0.0.12/24`");
-    insta::assert_snapshot!(fixed("10.0.0.100", ways, "10.0.0.0/24"), @"error: `magi.toml` line 18: `10.0.0.0/24` is the address of the network itself or of its broadcast");
-    insta::assert_snapshot!(fixed("10.0.0.100", ways, "10.0.0.13/33"), @"error: `magi.toml` line 18: `10.0.0.13/33` has a prefix outside 1 to 30");
+    insta::assert_snapshot!(fixed("10.0.0.100", ways, "10.0.0.13"), @"
+    error: `magi.toml` line 18: `10.0.0.13` lacks the network's prefix
+    hint: give an address of your LAN and its prefix, as `10.0.0.12/24`
+    ");
+    insta::assert_snapshot!(fixed("10.0.0.100", ways, "10.0.0.0/24"), @"
+    error: `magi.toml` line 18: `10.0.0.0/24` is the address of the network itself or of its broadcast
+    hint: give an address of your LAN and its prefix, as `10.0.0.12/24`
+    ");
+    insta::assert_snapshot!(fixed("10.0.0.100", ways, "10.0.0.13/33"), @"
+    error: `magi.toml` line 18: `10.0.0.13/33` has a prefix outside 1 to 30
+    hint: give an address of your LAN and its prefix, as `10.0.0.12/24`
+    ");
     let node = |name: &str| format!("name = {name:?}\naddress = \"10.0.0.12/24\"");
     let twice = Profile::fixed().nodes(&[&node("a"), &node("b")]);
     insta::assert_snapshot!(refused(&twice), @"error: `magi.toml` line 20: `a` and `b` have the same address 10.0.0.12");
@@ -203,8 +233,14 @@ fn a_private_key_is_refused_and_not_shown() {
 
 #[test]
 fn a_wrong_pin() {
-    insta::assert_snapshot!(refused(&Profile::default().pin("abc")), @"error: `magi.toml` line 7: `base.sha256` must be 64 hexadecimal digits, not 3");
-    insta::assert_snapshot!(refused(&Profile::default().pin(&"x".repeat(64))), @"error: `magi.toml` line 7: `base.sha256` must be 64 hexadecimal digits, not 64");
+    insta::assert_snapshot!(refused(&Profile::default().pin("abc")), @"
+    error: `magi.toml` line 7: `base.sha256` must be 64 hexadecimal digits; it has 3
+    hint: it is what `sha256sum` prints of the image
+    ");
+    insta::assert_snapshot!(refused(&Profile::default().pin(&"x".repeat(64))), @"
+    error: `magi.toml` line 7: `base.sha256` must be 64 hexadecimal digits; it has 0
+    hint: it is what `sha256sum` prints of the image
+    ");
 }
 
 #[test]
@@ -217,7 +253,10 @@ fn overlays_that_are_not_there() {
     error: `magi.toml` line 12: there is no overlay `nginx`
     hint: there are `common`, `docker`, `firewall`, `firstboot`, `ingress`, `k3s`, `vip`; your own goes into `overlays/nginx/`
     ");
-    insta::assert_snapshot!(refused(&Profile::default().uses(&["common", "common"])), @"error: `magi.toml` line 12: overlay `common` is used twice");
+    insta::assert_snapshot!(refused(&Profile::default().uses(&["common", "common"])), @"
+    error: `magi.toml` line 12: overlay `common` is used twice
+    hint: take one of the two out
+    ");
     insta::assert_snapshot!(refused(&Profile::default().uses(&["../common"])), @"
     error: `magi.toml` line 12: there is no overlay `../common`
     hint: did you mean `common`?
@@ -404,7 +443,10 @@ fn secrets_that_others_can_read_or_that_are_broken() {
     fs::write(&secrets, "[k3s]\ntoken = \"sesame\n").expect("secrets");
     let message = build();
     assert!(!message.contains("sesame"), "{message}");
-    insta::assert_snapshot!(message, @"error: `magi.secrets.toml` line 2: not valid TOML");
+    insta::assert_snapshot!(message, @"
+    error: `magi.secrets.toml` line 2: not valid TOML
+    hint: restore the file from a backup
+    ");
     assert_eq!(sandbox.out(), [] as [&str; 0]);
 }
 
@@ -413,5 +455,22 @@ fn a_key_with_several_lines_or_options_cannot_slip_into_sysconf() {
     insta::assert_snapshot!(refused(&Profile::default().keys(&format!("{:?}", format!("{KEY}\nhostname=evil")))), @"
     error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: it has more than one line
     hint: a key is one line: `ssh-ed25519 AAAA… comment`
+    ");
+}
+
+#[test]
+fn addresses_that_pods_or_services_have_too() {
+    let k3s = |settings: &str| Profile::default().settings("k3s", settings);
+    insta::assert_snapshot!(refused(&k3s("service_cidr = \"10.42.128.0/17\"")), @"
+    error: overlay `k3s`: `cluster_cidr` 10.42.0.0/16 and `service_cidr` 10.42.128.0/17 overlap
+    hint: give pods and services networks of their own under [overlays.k3s]
+    ");
+    insta::assert_snapshot!(refused(&k3s("cluster_cidr = \"10.0.0.0/20\"")), @"
+    error: overlay `k3s`: the virtual address `10.0.0.100` lies in the network of the pods or of the services
+    hint: set `cluster_cidr` and `service_cidr` under [overlays.k3s] to networks that your LAN doesn't use
+    ");
+    insta::assert_snapshot!(refused(&Profile::default().nodes(&["name = \"localhost\""])), @"
+    error: `magi.toml` line 15: a node can't be called `localhost`
+    hint: every machine calls itself so; choose another name
     ");
 }

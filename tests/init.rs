@@ -97,3 +97,40 @@ fn secrets_that_lie_elsewhere_are_made_there() {
     assert_eq!(mode(&sandbox.work("safe/cluster.toml")), 0o600);
     assert_eq!(names(&sandbox.work("profiles")), ["magi.toml"]);
 }
+
+#[test]
+fn a_profile_whose_secrets_are_missing_gets_new_ones() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["init"]).ok();
+    let profile = fs::read_to_string(sandbox.work("profiles/magi.toml")).expect("a profile");
+    let mine = sandbox.write("work/profiles/magi.toml", profile.replace("caspar", "gaspar"));
+    fs::remove_file(sandbox.work("profiles/magi.secrets.toml")).expect("secrets");
+    let ran = sandbox.run(&["init"]).ok();
+    assert_eq!(ran.stdout, "./profiles/magi.secrets.toml\n");
+    assert!(fs::read_to_string(sandbox.work("profiles/magi.secrets.toml")).expect("text").contains("gaspar"));
+    assert!(fs::read_to_string(mine).expect("text").contains("gaspar"));
+    // Elsewhere too.
+    sandbox.run(&["init", "--secrets", "ci.toml"]).ok();
+    assert_eq!(mode(&sandbox.work("ci.toml")), 0o600);
+}
+
+#[test]
+fn what_fails_leaves_all_as_it_was() {
+    let sandbox = Sandbox::new();
+    insta::assert_snapshot!(sandbox.run(&["init", "new/home", "--secrets", "gone/s.toml"]).failed(1), @"
+    error: cannot create `gone/s.toml`
+      caused by: entity not found
+    hint: check the path
+    ");
+    assert!(!sandbox.work("new").exists());
+    sandbox.run(&["init"]).ok();
+    let before: Vec<_> = ["magi.toml", "magi.secrets.toml"]
+        .map(|name| fs::read(sandbox.work("profiles").join(name)).expect("a file"))
+        .into();
+    sandbox.write("work/overlays/k3s/overlay.toml", "nonsense");
+    sandbox.run(&["init", "--force"]).failed(2);
+    assert_eq!(names(&sandbox.work("profiles")), ["magi.secrets.toml", "magi.toml"]);
+    for (name, content) in ["magi.toml", "magi.secrets.toml"].iter().zip(before) {
+        assert_eq!(fs::read(sandbox.work("profiles").join(name)).expect("a file"), content);
+    }
+}

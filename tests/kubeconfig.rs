@@ -258,3 +258,25 @@ fn it_opens_the_api_and_nothing_else_does() {
     let theirs = common::sandbox::pki(&stranger, &made);
     assert_eq!(api.asked(&ca, Some((&theirs.join("admin.crt"), &theirs.join("admin.key")))), None);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_arent_utf8_and_files_that_are_none() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let sandbox = sandbox();
+    let mut command = sandbox.command(&["kubeconfig", "--merge", "--json"]);
+    command.env("KUBECONFIG", std::ffi::OsStr::from_bytes(b"k\xff"));
+    let ran = sandbox.ran(&command.output().expect("the binary")).ok();
+    assert_eq!(ran.json()["file"], "k\u{fffd}");
+    if have(&["mkfifo"]) {
+        run("mkfifo", &[arg(&sandbox.work("fifo"))]);
+        insta::assert_snapshot!(merge(&sandbox, Some("fifo"), &[]).failed(2), @"
+        error: `fifo` isn't a regular file
+        hint: it is left as it is; name another file in `KUBECONFIG`
+        ");
+    }
+    let mut command = sandbox.command(&["init", "--json"]);
+    command.arg(std::ffi::OsStr::from_bytes(b"home\xff"));
+    let ran = sandbox.ran(&command.output().expect("the binary")).ok();
+    assert_eq!(ran.json()[0], "home\u{fffd}/profiles/magi.toml");
+}

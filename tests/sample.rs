@@ -661,6 +661,14 @@ fn help_version_manual_and_completions() {
     );
     assert!(sandbox.run(&["--help"]).ok().stdout.contains("130  interrupted"));
     assert!(sandbox.run(&["man"]).ok().stdout.contains(".TH magi-image"));
+    let page = sandbox.run(&["man", "kubeconfig"]).ok().stdout;
+    assert!(page.contains("magi\\-image\\-kubeconfig") && page.contains("\\-\\-merge"), "{page}");
+    // Every command has its page.
+    let help = sandbox.run(&["--help"]).ok().stdout;
+    let listed = help.split("Commands:").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("commands");
+    for command in listed.lines().filter_map(|line| line.split_whitespace().next()) {
+        sandbox.run(&["man", command]).ok();
+    }
     for (shell, check) in [("bash", "bash"), ("zsh", "zsh"), ("fish", "fish")] {
         let script = sandbox.write("completions", sandbox.run(&["completions", shell]).ok().stdout);
         if shell == "bash" {
@@ -668,4 +676,43 @@ fn help_version_manual_and_completions() {
             assert!(output.status.success(), "{}", said(&output));
         }
     }
+}
+
+#[test]
+fn what_a_killed_build_left_goes_whatever_form_it_had() {
+    let sandbox = Sandbox::new();
+    let mine = sandbox.write("work/out/.magi-caspar.img.mine", "");
+    for extension in ["", ".xz", ".zst", ".gz"] {
+        sandbox.write(&format!("work/out/.magi-caspar.img{extension}.abcdefgh.partial"), "secret");
+    }
+    sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
+    assert!(mine.exists());
+    let left = names(&sandbox.work("out"));
+    assert_eq!(left.iter().filter(|name| name.ends_with(".partial")).count(), 0, "{left:?}");
+}
+
+#[test]
+fn fetch_says_what_it_has() {
+    let sandbox = Sandbox::new();
+    let said = sandbox.run(&["fetch", "--base", "sample", "--json"]).ok().json();
+    assert_eq!(said["base"], "sample");
+    assert_eq!(said["sha256"].as_str().map(str::len), Some(64));
+}
+
+#[test]
+fn verify_of_an_image_that_was_cut() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
+    let image =
+        fs::OpenOptions::new().write(true).open(sandbox.work("out/magi-caspar.img")).expect("an image");
+    image.set_len(image.metadata().expect("its size").len() / 3).expect("half of it");
+    insta::assert_snapshot!(sandbox.run(&["verify", "out/magi-caspar.img"]).failed(3), @"
+    error: partition 2 ends at byte 230686720, but the image has only 78293674: 152393046 bytes are missing
+    hint: the image is cut short; download or unpack it again
+    ");
+    image.set_len(0).expect("nothing of it");
+    insta::assert_snapshot!(sandbox.run(&["verify", "out/magi-caspar.img"]).failed(3), @"
+    error: the image has 0 bytes, too few for a partition table
+    hint: the image is cut short; download or unpack it again
+    ");
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use common::image::{Image, JUDGES};
-use common::sandbox::{SECRETS, names, pki, untold};
+use common::sandbox::{SECRETS, mode, names, pki, set_mode, untold};
 use common::tools::{arg, have, run};
 use common::{Profile, Ran, Sandbox};
 
@@ -334,4 +334,83 @@ fn a_broken_template_tells_no_secret() {
             }
         }
     }
+}
+
+#[test]
+fn the_secrets_where_their_files_name_belongs_are_not_told() {
+    let sandbox = Sandbox::new();
+    let one_line = SECRETS.replace('\n', "");
+    for content in [SECRETS, &one_line] {
+        for args in [
+            &["build", "--all", "--base", "sample"][..],
+            &["plan", "--all", "--base", "sample"],
+            &["kubeconfig"],
+            &["init", "new"],
+        ] {
+            let mut command = sandbox.command(args);
+            let ran = sandbox.ran(&command.env("MAGI_IMAGE_SECRETS", content).output().expect("the binary"));
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(ran.failed(2), @"
+                error: `--secrets` or `MAGI_IMAGE_SECRETS` holds the secrets themselves, not the name of their file
+                hint: write them to a file that only you can read (mode 600), and name that
+                ");
+            }
+        }
+        let mut command = sandbox.command(&["build", "--help"]);
+        let ran = sandbox.ran(&command.env("MAGI_IMAGE_SECRETS", content).output().expect("the binary")).ok();
+        for (key, secret) in untold(SECRETS) {
+            assert!(!ran.stdout.contains(&secret), "{key}");
+        }
+    }
+    assert!(!sandbox.work("new").exists());
+    let mut command = sandbox.command(&["kubeconfig"]);
+    let ran = sandbox.ran(&command.env("MAGI_IMAGE_SECRETS", "").output().expect("the binary"));
+    insta::assert_snapshot!(ran.failed(2), @"
+    error: the variable `MAGI_IMAGE_SECRETS` is set, but empty
+    hint: give it a file or folder, or unset it
+    ");
+}
+
+#[test]
+fn a_file_that_was_named_must_hold_them() {
+    let sandbox = Sandbox::new();
+    for command in ["build", "plan"] {
+        let ran = sandbox.run(&[command, "--all", "--base", "sample", "--secrets", "typo.toml"]);
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(ran.failed(2), @"
+            error: the secrets file `typo.toml` isn't there
+            hint: check the path; for a new cluster, `magi-image init --secrets typo.toml` makes it
+            ");
+        }
+    }
+    let empty = sandbox.write("work/empty.toml", "# nothing\n");
+    set_mode(&empty, 0o600);
+    insta::assert_snapshot!(sandbox.run(&["kubeconfig", "--secrets", "empty.toml"]).failed(2), @"
+    error: `empty.toml` holds no secrets
+    hint: restore it from a backup, or bring it again; remove it only to begin a new cluster
+    ");
+    insta::assert_snapshot!(sandbox.run(&["kubeconfig", "--secrets", "."]).failed(2), @"
+    error: cannot read `.`
+      caused by: Is a directory (os error 21)
+    hint: it is a folder; name a file
+    ");
+    assert_eq!(names(&sandbox.path("work")), ["empty.toml"]);
+}
+
+#[test]
+fn a_symlink_to_the_secrets_stays_one() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["init"]).ok();
+    let (link, vault) = (sandbox.work("profiles/magi.secrets.toml"), sandbox.work("vault.toml"));
+    fs::rename(&link, &vault).expect("a vault");
+    std::os::unix::fs::symlink("../vault.toml", &link).expect("a link");
+    let profile = fs::read_to_string(sandbox.work("profiles/magi.toml")).expect("a profile");
+    sandbox.write("work/profiles/magi.toml", format!("{profile}\n[[node]]\nname = \"magus\"\n"));
+    sandbox.run(&["kubeconfig"]).ok();
+    assert!(link.is_symlink());
+    assert!(fs::read_to_string(&vault).expect("secrets").contains("magus"));
+    // One that leads nowhere yet leads to a new file.
+    fs::remove_file(&vault).expect("the vault");
+    sandbox.run(&["kubeconfig"]).ok();
+    assert!(link.is_symlink() && mode(&vault) == 0o600);
 }

@@ -45,7 +45,7 @@ pub struct Shared {
     #[arg(long, global = true, value_name = "DIR", env = "MAGI_IMAGE_CACHE_DIR")]
     pub cache_dir: Option<PathBuf>,
     /// The cluster's secrets [default: NAME.secrets.toml beside the profile]
-    #[arg(long, global = true, value_name = "FILE", env = "MAGI_IMAGE_SECRETS")]
+    #[arg(long, global = true, value_name = "FILE", env = "MAGI_IMAGE_SECRETS", hide_env_values = true)]
     pub secrets: Option<PathBuf>,
     /// Use only what is in the cache
     #[arg(long, global = true)]
@@ -120,8 +120,17 @@ pub enum Command {
         /// Which
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print a manual page: magi-image's, or that of one command
+    Man {
+        /// Which command's
+        #[arg(value_parser = commands())]
+        command: Option<String>,
+    },
+}
+
+/// The names of all commands.
+fn commands() -> clap::builder::PossibleValuesParser {
+    ["init", "build", "plan", "fetch", "inspect", "verify", "kubeconfig", "completions", "man"].into()
 }
 
 /// `build`.

@@ -11,7 +11,7 @@ use super::args::{Build, Cli, Command, Nodes, Shared, SshKey, Trust};
 use super::inspect as drawing;
 use crate::cli::progress;
 use crate::error::{Exit, Explain, Result};
-use crate::image::build::Job;
+use crate::image::build::{self, Job};
 use crate::init;
 use crate::inspect;
 use crate::kubeconfig::{self, Kubeconfig};
@@ -55,7 +55,7 @@ pub(super) fn run(cli: &Cli) -> Result<()> {
         Command::Verify { image, manifest } => run.verify(image, manifest.as_deref()),
         Command::Kubeconfig { merge, force } => run.kubeconfig(*merge, *force),
         Command::Completions { shell } => completions(*shell),
-        Command::Man => man(),
+        Command::Man { command } => man(command.as_deref()),
     }
 }
 
@@ -93,7 +93,7 @@ impl<'a> Run<'a> {
     fn init(&self, dir: &Path, force: bool) -> Result<()> {
         let written = init::init(dir, self.shared.secrets.as_deref(), force, self.progress)?;
         if self.shared.json {
-            return json(&written);
+            return json(&written.iter().map(|path| path.display().to_string()).collect::<Vec<_>>());
         }
         let mut text = String::new();
         for path in &written {
@@ -113,7 +113,7 @@ impl<'a> Run<'a> {
         kubeconfig::merge_into(&path, &config, force)?;
         let context = config.context().unwrap_or_default();
         if self.shared.json {
-            return json(&serde_json::json!({ "file": path, "context": context }));
+            return json(&serde_json::json!({ "file": path.display().to_string(), "context": context }));
         }
         self.progress.note(&format!("the context is `{context}`: `kubectl --context {context} get nodes`"));
         print(&format!("{}\n", path.display()))
@@ -161,9 +161,11 @@ impl<'a> Run<'a> {
         let base = project.base(&mut source)?;
         let assets = project.assets(&base, &mut source, &nodes)?;
         let mut plans = Vec::new();
-        for node in &nodes {
-            let secrets = project.passing_secrets(node)?;
-            plans.push(project.plan(&base, node, &secrets, &*assets)?);
+        let secrets = project.passing_secrets(&nodes)?;
+        for (node, secrets) in nodes.iter().zip(&secrets) {
+            let plan = project.plan(&base, node, secrets, &*assets)?;
+            build::fits(&base, &plan)?;
+            plans.push(plan);
         }
         if self.shared.json {
             return json(&plans.iter().map(show::json).collect::<Vec<_>>());
@@ -181,6 +183,11 @@ impl<'a> Run<'a> {
         let nodes: Vec<&Node> = project.profile.nodes.iter().collect();
         project.assets(&base, &mut source, &nodes)?;
         self.progress.note("everything that `build --all` needs is here; it works with `--offline` now");
+        if self.shared.json {
+            let (base, lock) = (base.prepared, project.lock_path().display().to_string());
+            let sha256 = base.source_sha256.to_string();
+            return json(&serde_json::json!({ "base": base.name, "sha256": sha256, "lock": lock }));
+        }
         Ok(())
     }
 
@@ -237,16 +244,23 @@ fn completions(shell: clap_complete::Shell) -> Result<()> {
     print_bytes(&text)
 }
 
-fn man() -> Result<()> {
+/// The page of one command, or of all.
+fn man(command: Option<&str>) -> Result<()> {
+    let mut all = Cli::command();
+    // Gives the commands the options of all, and the names that the pages refer to.
+    all.build();
+    let page = match command {
+        Some(name) => all.find_subcommand(name).cloned().unwrap_or_default(),
+        None => all,
+    };
     let mut text = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut text).map_err(OutputError)?;
+    clap_mangen::Man::new(page).render(&mut text).map_err(OutputError)?;
     print_bytes(&text)
 }
 
 fn json(value: &impl Serialize) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
-    text.push('\n');
-    print(&text)
+    let text = serde_json::to_string_pretty(value).map_err(|e| OutputError(e.into()))?;
+    print(&format!("{text}\n"))
 }
 
 fn print(text: &str) -> Result<()> {

@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::resolve::{Ground, Step, resolve};
 use super::{Volumes, apply, clone, readback};
+use crate::base::facts::Survey;
 use crate::disk::{ext4, fat};
 use crate::error::{Context as _, FileError, Result};
 use crate::output::compress::{self, Format, Origin};
 use crate::output::digest;
+use crate::output::human;
 use crate::output::manifest::{self, BaseRecord, FileRecord, Manifest};
 use crate::output::staged::{self, Staged};
 use crate::plan::Plan;
@@ -44,13 +46,30 @@ pub struct Built {
     /// The node's name.
     pub node: String,
     /// The image's file.
+    #[serde(serialize_with = "human::path")]
     pub image: PathBuf,
     /// In bytes.
     pub size: u64,
     /// Lower-case hex.
     pub sha256: String,
     /// Its manifest.
+    #[serde(serialize_with = "human::path")]
     pub manifest: PathBuf,
+}
+
+/// Whether `plan` could be written into `base`: what only a build would find otherwise.
+pub fn fits(base: &Base, plan: &Plan) -> Result<()> {
+    let path = &base.prepared.raw_path;
+    let file = Arc::new(File::open(path).map_err(FileError::new("read", path))?);
+    let doing = || format!("planning the image of `{}`", plan.node);
+    steps(&file, &base.survey, plan).map(drop).while_doing(doing)
+}
+
+fn steps(base: &Arc<File>, survey: &Survey, plan: &Plan) -> Result<Vec<Step>> {
+    let volumes = Volumes::read_only(base, &survey.layout)?;
+    let boot = fat::Reader::open(volumes.boot)?;
+    let root = ext4::Reader::open(&volumes.root)?;
+    resolve(plan, &Ground { boot: &boot, root: &root })
 }
 
 impl Job<'_> {
@@ -88,6 +107,10 @@ impl Job<'_> {
 
     fn one(&self, plan: &Plan, threads: usize) -> Result<Built> {
         let name = format!("magi-{}.img", plan.node);
+        // What a killed build left behind may hold secrets, in whichever form it was to be.
+        for format in [Format::Xz, Format::Zst, Format::Gz] {
+            staged::sweep(&self.out_dir.join(format!("{name}.{}", format.extension())));
+        }
         let raw = Staged::create(&self.out_dir.join(&name))?;
         let steps = self.write(plan, &raw)?;
         let task = self.progress.start(&format!("{}: hashing", plan.node), Some(self.base.prepared.raw_size));
@@ -124,12 +147,7 @@ impl Job<'_> {
         let node = &plan.node;
         let base =
             Arc::new(File::open(&prepared.raw_path).map_err(FileError::new("read", &prepared.raw_path))?);
-        let steps = {
-            let volumes = Volumes::read_only(&base, &survey.layout)?;
-            let boot = fat::Reader::open(volumes.boot)?;
-            let root = ext4::Reader::open(&volumes.root)?;
-            resolve(plan, &Ground { boot: &boot, root: &root })?
-        };
+        let steps = steps(&base, survey, plan)?;
         let task = self.progress.start(&format!("{node}: copying"), Some(prepared.raw_size));
         clone::clone_into(&base, image.file(), &*task)?;
         task.finish();

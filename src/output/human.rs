@@ -1,4 +1,13 @@
-//! Numbers as people read them.
+//! Numbers and paths as people read them.
+
+use std::path::Path;
+
+use serde::Serializer;
+
+/// For JSON: what isn't UTF-8 in a path is replaced, where serde would give up.
+pub fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
 
 /// `bytes` in the largest binary unit that leaves at least 1, with one decimal: `821.8 MiB`, `17 bytes`.
 #[must_use]

@@ -173,6 +173,13 @@ fn lock(_: &File) -> bool {
     true
 }
 
+/// Removes what killed builds of `target` left, where this build makes no such file itself.
+pub fn sweep(target: &Path) {
+    if let Some(name) = target.file_name() {
+        remove_stale(folder_of(target), name);
+    }
+}
+
 /// Removes partial files of this target that nobody holds. Best effort: what can't be read stays.
 fn remove_stale(folder: &Path, name: &OsStr) {
     if !cfg!(unix) {

@@ -96,6 +96,7 @@ impl<'a> Scope<'a> {
         environment.add_filter("urlencode", |text: String| percent_encoded(&text));
         environment.add_filter("shell", |text: String| format!("'{}'", text.replace('\'', r"'\''")));
         environment.add_filter("network", network);
+        environment.add_test("overlapping", overlapping);
         environment.add_filter("sha256", |text: String| String::from(Sha256::of(text.as_bytes())));
         environment.add_filter("base64", |text: String| Base64::encode_string(text.as_bytes()));
         Self { overlay, environment, values, secrets }
@@ -251,10 +252,31 @@ fn percent_encoded(text: &str) -> String {
 
 #[allow(clippy::needless_pass_by_value)] // a filter's argument
 fn network(text: String) -> Result<String, minijinja::Error> {
-    let address: Address = text
-        .parse()
-        .map_err(|why| minijinja::Error::new(ErrorKind::InvalidOperation, format!("`{text}` {why}")))?;
+    let address: Address = text.parse().map_err(|why| no_network(&text, why))?;
     Ok(format!("{}/{}", address.network(), address.prefix))
+}
+
+fn no_network(text: &str, why: impl std::fmt::Display) -> minijinja::Error {
+    minijinja::Error::new(ErrorKind::InvalidOperation, format!("`{text}` {why}"))
+}
+
+/// Whether two IPv4 networks, or an address and a network, have an address in common.
+#[allow(clippy::needless_pass_by_value)] // a test's arguments
+fn overlapping(one: String, other: String) -> Result<bool, minijinja::Error> {
+    let (one, other) = (bits(&one)?, bits(&other)?);
+    let shorter = one.1.min(other.1);
+    let mask = u32::MAX.checked_shl(32 - shorter).unwrap_or(0);
+    Ok(one.0 & mask == other.0 & mask)
+}
+
+/// The bits of an IPv4 network and how many of them count; all of a plain address.
+fn bits(text: &str) -> Result<(u32, u32), minijinja::Error> {
+    let (address, prefix) = text.split_once('/').unwrap_or((text, "32"));
+    let address: std::net::Ipv4Addr = address.parse().map_err(|_| no_network(text, "isn't a network"))?;
+    match prefix.parse() {
+        Ok(prefix) if prefix <= 32 => Ok((address.into(), prefix)),
+        _ => Err(no_network(text, "isn't a network")),
+    }
 }
 
 #[cfg(test)]
@@ -293,6 +315,24 @@ mod tests {
         assert!(scope.file("f", "{{ secrets.ca.crt }}").is_err());
         let written = Located { value: "secrets.ca.key == 'a'".to_owned(), at: 0 };
         assert!(scope.when(Some(&written)).is_err());
+    }
+
+    #[test]
+    fn networks_overlap_where_they_share_an_address() {
+        for (one, other, shared) in [
+            ("10.42.0.100", "10.42.0.0/16", true),
+            ("10.41.255.255", "10.42.0.0/16", false),
+            ("10.42.7.0/24", "10.0.0.0/8", true),
+            ("10.0.0.0/8", "10.42.7.0/24", true),
+            ("10.42.0.0/16", "10.43.0.0/16", false),
+            ("192.168.1.1", "0.0.0.0/0", true),
+            ("10.0.0.1", "10.0.0.2", false),
+        ] {
+            assert_eq!(overlapping(one.into(), other.into()).unwrap(), shared, "{one} {other}");
+        }
+        for wrong in ["", "10.0.0", "10.0.0.0/33", "10.0.0.0/x"] {
+            assert!(overlapping(wrong.into(), "10.0.0.0/8".into()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

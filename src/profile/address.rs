@@ -47,7 +47,7 @@ impl FromStr for Address {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (ip, prefix) = text.split_once('/').ok_or("lacks the network's prefix, as in `10.0.0.12/24`")?;
+        let (ip, prefix) = text.split_once('/').ok_or("lacks the network's prefix")?;
         let ip: Ipv4Addr = ip.parse().map_err(|_| "isn't an IPv4 address with a prefix")?;
         let prefix: u8 = prefix.parse().map_err(|_| "has a prefix that isn't a number")?;
         if !(1..=30).contains(&prefix) {

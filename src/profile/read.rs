@@ -67,22 +67,30 @@ fn cluster(section: Section<'_>) -> Result<Located<Cluster>> {
 }
 
 fn ip(section: &Section<'_>, written: &Located<String>) -> Result<Ipv4Addr> {
-    let error = |what: &str| section.error_at(written.at, format!("`{}` {what}", written.value));
-    let ip = written.value.parse().map_err(|_| error("isn't an IPv4 address"))?;
-    if super::address::is_host(ip) { Ok(ip) } else { Err(error("isn't an address that a host can have")) }
+    let error = |what: &str, hint: &str| {
+        section.error_at(written.at, format!("`{}` {what}", written.value)).hinting(hint)
+    };
+    let form = "write four numbers from 0 to 255 with dots, as `10.0.0.100`";
+    let ip = written.value.parse().map_err(|_| error("isn't an IPv4 address", form))?;
+    if super::address::is_host(ip) {
+        return Ok(ip);
+    }
+    Err(error("isn't an address that a host can have", "take one of your LAN, as `10.0.0.100`"))
 }
 
 fn base(section: Section<'_>) -> Result<BaseChoice> {
     let image = section.required("image")?;
     if image.value.is_empty() {
-        return Err(section.error_at(image.at, "`base.image` is empty"));
+        let error = section.error_at(image.at, "`base.image` is empty");
+        return Err(error.hinting("name a built-in base, a URL or a file, as `debian-12-raspi4`"));
     }
     let sha256 = section.string("sha256")?;
     if let Some(pin) = &sha256
         && (pin.value.len() != 64 || !pin.value.bytes().all(|b| b.is_ascii_hexdigit()))
     {
-        let what = format!("`base.sha256` must be 64 hexadecimal digits, not {}", pin.value.len());
-        return Err(section.error_at(pin.at, what));
+        let digits = pin.value.bytes().filter(u8::is_ascii_hexdigit).count();
+        let what = format!("`base.sha256` must be 64 hexadecimal digits; it has {digits}");
+        return Err(section.error_at(pin.at, what).hinting("it is what `sha256sum` prints of the image"));
     }
     section.finish()?;
     Ok(BaseChoice { image: image.value, sha256: sha256.map(|s| s.value.to_ascii_lowercase()) })
@@ -95,7 +103,8 @@ fn overlays(section: &Section<'_>) -> Result<Overlays> {
     let uses = section.strings("use")?.unwrap_or_default();
     for (i, name) in uses.iter().enumerate() {
         if uses[..i].iter().any(|earlier| earlier.value == name.value) {
-            return Err(section.error_at(name.at, format!("overlay `{}` is used twice", name.value)));
+            let error = section.error_at(name.at, format!("overlay `{}` is used twice", name.value));
+            return Err(error.hinting("take one of the two out"));
         }
     }
     let mut settings = BTreeMap::new();
@@ -134,8 +143,13 @@ fn nodes(root: &Section<'_>) -> Result<Vec<Located<Node>>> {
         if !sysconf::hostname_is_legal(&name.value) {
             return Err(not_a_label(&section, &name, "hostname"));
         }
+        if name.value == "localhost" {
+            let error = section.error_at(name.at, "a node can't be called `localhost`");
+            return Err(error.hinting("every machine calls itself so; choose another name"));
+        }
         if nodes.iter().any(|n| n.value.name == name.value) {
-            return Err(section.error_at(name.at, format!("node `{}` is there twice", name.value)));
+            let error = section.error_at(name.at, format!("node `{}` is there twice", name.value));
+            return Err(error.hinting("each node needs a name of its own"));
         }
         let init = section.boolean("init")?;
         if let Some(init) = init.as_ref().filter(|i| i.value)
@@ -162,7 +176,10 @@ fn nodes(root: &Section<'_>) -> Result<Vec<Located<Node>>> {
 }
 
 fn parse_address(section: &Section<'_>, written: &Located<String>) -> Result<Address> {
-    written.value.parse().map_err(|why| section.error_at(written.at, format!("`{}` {why}", written.value)))
+    written.value.parse().map_err(|why| {
+        let error = section.error_at(written.at, format!("`{}` {why}", written.value));
+        error.hinting("give an address of your LAN and its prefix, as `10.0.0.12/24`")
+    })
 }
 
 fn not_a_label(section: &Section<'_>, name: &Located<String>, what: &str) -> DocumentError {

@@ -61,6 +61,15 @@ pub enum SecretsError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The secrets themselves, given where their file's name belongs. Never quoted.
+    #[error("`--secrets` or `MAGI_IMAGE_SECRETS` holds the secrets themselves, not the name of their file")]
+    Content,
+    /// The file was named, so it must be there: a slip would begin another cluster.
+    #[error("the secrets file `{}` isn't there", crate::document::printable(.0))]
+    Missing(PathBuf),
+    /// Nothing in it.
+    #[error("`{}` holds no secrets", crate::document::printable(.0))]
+    Empty(PathBuf),
     /// No entropy from the system.
     #[error("the system gave no random bytes: {0}")]
     NoEntropy(String),
@@ -109,6 +118,18 @@ impl Explain for SecretsError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::TooOpen { path, .. } => Some(format!("run `chmod 600 {}`", path.display())),
+            Self::Content => {
+                Some("write them to a file that only you can read (mode 600), and name that".into())
+            }
+            Self::Missing(path) => {
+                let path = crate::document::printable(path);
+                Some(format!(
+                    "check the path; for a new cluster, `magi-image init --secrets {path}` makes it"
+                ))
+            }
+            Self::Empty(_) => Some(
+                "restore it from a backup, or bring it again; remove it only to begin a new cluster".into(),
+            ),
             Self::NoEntropy(_) | Self::NotMade(_) => None,
             Self::Raced(_) => Some("run this one again: it will use the same secrets".into()),
             Self::Name { .. } => Some("shorten what it is made of, as the cluster's name".into()),

@@ -41,16 +41,25 @@ pub struct Wanted<'a> {
 }
 
 impl Store {
-    /// Opens the file, or an empty store that will become it.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// Opens the file that must be there, or an empty store that will become it.
+    pub fn open(path: &Path, must_exist: bool) -> Result<Self> {
+        if holds_content(path) {
+            return Err(SecretsError::Content.into());
+        }
         let mut store = Self { path: path.to_path_buf(), ..Self::passing() };
         let bytes = match std::fs::read(path) {
             Ok(bytes) => Zeroizing::new(bytes),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && must_exist => {
+                return Err(SecretsError::Missing(path.to_path_buf()).into());
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(store),
-            Err(e) => return Err(FileError::new("read", path)(e).into()),
+            Err(e) => return Err(FileError::named(path)(e).into()),
         };
         refuse_open_modes(path)?;
         store.values = parse(path, &bytes)?;
+        if store.values.is_empty() {
+            return Err(SecretsError::Empty(path.to_path_buf()).into());
+        }
         store.opened = Some(bytes);
         Ok(store)
     }
@@ -261,11 +270,19 @@ fn subject(spec: &SecretSpec, wanted: &Wanted<'_>) -> Result<Subject> {
     Ok(Subject { common_name: render(common_name)?, organization: organization.map(render).transpose()? })
 }
 
+/// Whether this is the file's content instead of its name, as a workflow gives it that mistook the variable's
+/// meaning: no folder holds a name of several lines, or of more than 255 bytes.
+fn holds_content(path: &Path) -> bool {
+    let parts = || path.components().map(|part| part.as_os_str().as_encoded_bytes());
+    parts().any(|part| part.len() > 255 || part.contains(&b'\n'))
+}
+
 fn parse(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Secret>> {
     let source = Source::from_bytes(path.display().to_string(), bytes)?;
     // The parser's message could quote the line, and the line is a secret.
     let table: toml::Table = source.text.parse().map_err(|e: toml::de::Error| -> DocumentError {
-        source.error(e.span().map_or(0, |s| s.start), "not valid TOML")
+        let error = source.error(e.span().map_or(0, |s| s.start), "not valid TOML");
+        error.hinting("restore the file from a backup")
     })?;
     let mut values = BTreeMap::new();
     flatten(path, "", &table, &mut values)?;
@@ -371,7 +388,7 @@ mod tests {
     fn complaint(text: &str) -> String {
         let (_dir, path) = file();
         private_file::write(&path, text.as_bytes()).unwrap();
-        let outcome = Store::open(&path).and_then(|mut store| made(&mut store, "k3s", Some("caspar")));
+        let outcome = Store::open(&path, false).and_then(|mut store| made(&mut store, "k3s", Some("caspar")));
         let message = outcome.unwrap_err().to_string();
         message.replace(&path.display().to_string(), "file")
     }
@@ -379,7 +396,7 @@ mod tests {
     /// A whole file, as it is saved.
     fn saved() -> String {
         let (_dir, path) = file();
-        let mut store = Store::open(&path).unwrap();
+        let mut store = Store::open(&path, false).unwrap();
         made(&mut store, "k3s", Some("caspar")).unwrap();
         store.save().unwrap();
         std::fs::read_to_string(&path).unwrap()
@@ -388,13 +405,13 @@ mod tests {
     #[test]
     fn secrets_are_made_once_kept_private_and_never_printed() {
         let (_dir, path) = file();
-        let mut store = Store::open(&path).unwrap();
+        let mut store = Store::open(&path, false).unwrap();
         let first = made(&mut store, "k3s", Some("caspar")).unwrap();
         assert_eq!(first.len(), 5);
         assert_eq!(format!("{:?}", first["token"]), "Text(Secret(***))");
         store.save().unwrap();
 
-        let mut again = Store::open(&path).unwrap();
+        let mut again = Store::open(&path, false).unwrap();
         assert_eq!(made(&mut again, "k3s", Some("caspar")).unwrap(), first);
         assert!(!again.has_grown());
         // Without a node there is only what all share; another node's own are made, the rest is the same.
@@ -407,10 +424,10 @@ mod tests {
     #[test]
     fn of_two_that_add_to_one_file_the_second_is_told_to_try_again() {
         let (_dir, path) = file();
-        let mut first = Store::open(&path).unwrap();
+        let mut first = Store::open(&path, false).unwrap();
         made(&mut first, "k3s", Some("caspar")).unwrap();
         first.save().unwrap();
-        let (mut one, mut other) = (Store::open(&path).unwrap(), Store::open(&path).unwrap());
+        let (mut one, mut other) = (Store::open(&path, false).unwrap(), Store::open(&path, false).unwrap());
         made(&mut one, "k3s", Some("melchior")).unwrap();
         made(&mut other, "k3s", Some("balthazar")).unwrap();
         one.save().unwrap();
@@ -425,7 +442,7 @@ mod tests {
         assert_eq!(text.matches("[k3s]").count(), 1, "{text}");
         let (_dir, path) = file();
         private_file::write(&path, text.replace('\n', "\r\n").as_bytes()).unwrap();
-        let mut store = Store::open(&path).unwrap();
+        let mut store = Store::open(&path, false).unwrap();
         let Value::Pair { crt, .. } = &made(&mut store, "k3s", Some("caspar")).unwrap()["ca"] else {
             panic!()
         };
@@ -496,6 +513,6 @@ mod tests {
         let (_dir, path) = file();
         std::fs::write(&path, "").unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
-        assert!(Store::open(&path).unwrap_err().to_string().contains("other users (mode 644)"));
+        assert!(Store::open(&path, false).unwrap_err().to_string().contains("other users (mode 644)"));
     }
 }
