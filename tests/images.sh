@@ -13,6 +13,7 @@ build() {
 	[ ! -e "$2/offset" ] || return 0
 	mkdir -p "$2"
 	echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ test' >"$2/key.pub"
+	[ -e "$2/secrets.toml" ] || "$tool" init --quiet --secrets "$2/secrets.toml" "$2/init" >/dev/null || return
 	"$tool" build --all --quiet --base sample --profile "$1" --ssh-key "$2/key.pub" --secrets "$2/secrets.toml" \
 		--cache-dir "$work/cache" --out-dir "$2" >/dev/null || return
 	"$tool" inspect --json "$2"/magi-melchior.img | "$python" -c '

@@ -14,6 +14,7 @@ build_images() {
 	if [ -e "$dir/built" ]; then return 0; fi
 	mkdir -p "$dir"
 	write_profile "$kind" "$dir/profile.toml" || return
+	[ -e "$work/secrets.toml" ] || "$bin" init --quiet --secrets "$work/secrets.toml" "$work/init" >/dev/null || return
 	"$bin" build --all --quiet --profile "$dir/profile.toml" --secrets "$work/secrets.toml" \
 		--out-dir "$dir" --cache-dir "$work/cache" >/dev/null && touch "$dir/built"
 }

@@ -169,6 +169,46 @@ case_flashed_anew_without_a_majority() {
 	always_true
 }
 
+# As by `kubectl delete node`, or by a card that took the place. melchior was told once to begin.
+case_removed_from_the_cluster() {
+	local was
+	form || return
+	check 'somebody holds the virtual address' 10 held || return
+	removed_and_back melchior || return
+	check 'somebody holds the virtual address' 10 held || return
+	was=$(holder)
+	removed_and_back "$was" || return
+	check "the virtual address has left $was" 1 moved_from "$was" || return
+	always_true
+}
+
+removed_and_back() {
+	ask "$vip" "/api/v1/nodes/$1" --request DELETE --output /dev/null
+	check "$1 is removed" 30 eval "! members $vip '.members[].name' | grep -q ^$1-" || return
+	check "$1 takes a place again by itself" 90 eval 'complete && same_cluster "$id"' || return
+	check "$1 joined" 1 chose "$1" 'server: https'
+}
+
+# The last one to know of the cluster can only be found by its address: no VIP, no name, no majority.
+case_begins_nothing_beside_one_without_an_address() {
+	card=dhcp
+	make_lan melchior balthazar caspar
+	all_three
+	check 'a cluster under DHCP' 180 complete || return
+	id=$(cluster_id)
+	power_cut melchior balthazar caspar
+	boot caspar
+	check 'caspar has no majority' 60 says caspar 'for the cluster to have its majority' || return
+	flash melchior
+	boot melchior
+	sleep 40
+	check 'melchior begins nothing' 1 nothing_begun melchior || return
+	check 'and says whom it has found' 30 says melchior 'it is of this cluster' || return
+	boot balthazar
+	check 'with balthazar there is the same cluster' 120 eval 'complete && same_cluster "$id"' || return
+	always_true
+}
+
 case_interrupted_joins() {
 	local _
 	form || return
@@ -258,6 +298,7 @@ case_twin_stranger_and_refused_manifest() {
 	boot caspar
 	sleep 10
 	check 'the first, switched on again, does no harm' 10 eval 'complete && same_cluster "$id"' || return
+	check 'and says that another has its place' 60 says caspar 'a caspar at .* is alive' || return
 	was=$(holder)
 	power_cut "$was"
 	check "the holder's power is cut: the address moves" 15 moved_from "$was" || return
@@ -349,7 +390,11 @@ members_come_and_go() {
 	kill -9 "$(cat "$work/$lan/caspar/pid")"
 	rm -rf "$(root_of caspar)"
 	mv "$work/$lan/caspar/old" "$(root_of caspar)"
-	refuses 'a removed member' caspar 'the member has been permanently removed from the cluster' || return
+	start_alone caspar
+	check 'a removed member says so' 30 grep -q 'this node has been removed from the cluster' "$work/$lan/caspar/console" || return
+	check 'and has no API any more' 10 eval '[ "$(ask 127.0.0.13 /livez --output /dev/null --write-out "%{http_code}")" = 503 ]' || return
+	kill -9 "$(cat "$work/$lan/caspar/pid")"
+	refuses 'to take it in beside the one that has its place' caspar 'duplicate node name found' || return
 	kill -9 "$(cat "$work/$lan/balthazar/pid")"
 	check 'has no majority any more' 30 eval '[ "$(ask 127.0.0.11 /readyz --output /dev/null --write-out "%{http_code}")" = 500 ]' || return
 	check 'answers /ping all the same' 1 eval '[ "$(ask 127.0.0.11 /ping)" = pong ]' || return

@@ -67,18 +67,26 @@ status_write() {
 		mv -f "$MAGI_STATE/part.new" "$MAGI_STATE/status.d/$1"
 }
 
-# The activity LED: quick blinks where something fails, a heartbeat on the way, and what the
-# kernel does with it by itself when all is well. Named led0 by older kernels.
+# The kernel's trigger for what is read from and written to the card: mmc1 for /dev/mmcblk1.
+card_trigger() {
+	card=$(findmnt --noheadings --output SOURCE "$MAGI_BOOT" 2>/dev/null | sed -n 's|^/dev/mmcblk\([0-9]*\)p.*|mmc\1|p')
+	echo "${card:-mmc0}"
+}
+
+# The activity LED: quick blinks where something fails, a heartbeat on the way, and flickering with the card
+# (or steady light, where the kernel can't do that) when all is well. Named led0 by older kernels.
 led_show() {
 	case " $(sed -sn 1p "$MAGI_STATE"/status.d/* 2>/dev/null | tr '\n' ' ')" in
 	*' failing '*) led_trigger=timer ;;
 	*' running '* | *' waiting '*) led_trigger=heartbeat ;;
-	*) led_trigger=mmc0 ;;
+	*) led_trigger=$(card_trigger) ;;
 	esac
 	for led in "${MAGI_LEDS:-/sys/class/leds}"/ACT "${MAGI_LEDS:-/sys/class/leds}"/led0; do
 		[ -w "$led/trigger" ] || continue
 		! grep -qF "[$led_trigger]" "$led/trigger" || return 0
-		echo "$led_trigger" >"$led/trigger"
+		# A module in Debian's kernel, which nobody else loads.
+		grep -qw -- "$led_trigger" "$led/trigger" || modprobe -q "ledtrig-$led_trigger" || :
+		{ echo "$led_trigger" >"$led/trigger"; } 2>/dev/null || { echo default-on >"$led/trigger"; } 2>/dev/null || return 0
 		# These files are there with the timer only.
 		if [ -w "$led/delay_on" ]; then
 			echo 100 >"$led/delay_on"

@@ -7,6 +7,9 @@ data=${MAGI_K3S_DATA:-/var/lib/rancher/k3s}
 config=${MAGI_K3S_CONFIG:-/etc/rancher/k3s/config.yaml.d}
 # What k3s itself looks at: from then on it ignores `server` and `cluster-init`.
 etcd=$data/server/db/etcd/member/wal
+# What k3s leaves when the cluster has removed its member: the data is without a place from then on. At its
+# next start k3s puts it aside and joins, if it is told whom.
+tombstone=$data/server/db/etcd/tombstone
 answer=$MAGI_RUN/${0##*/}.answer
 
 # ask HOST PORT PATH OPTION…: whom to believe is for the options to say.
@@ -58,10 +61,14 @@ from_answer() {
 	jq --raw-output "$1 // empty" "$answer" 2>/dev/null
 }
 
-# What k3s said last before it gave up, in this boot.
+has_place() {
+	[ -d "$etcd" ] && [ ! -e "$tombstone" ]
+}
+
+# What k3s said last before it gave up, in this boot: newer ones end by a request to themselves.
 last_words() {
 	journalctl --boot --unit k3s --lines 200 --output cat 2>/dev/null |
-		sed -n 's/.*level=fatal msg="\(.*\)"$/\1/p' | tail -n 1
+		sed -n 's/\\"/"/g; s/.*level=fatal msg="\(.*\)"$/\1/p; s/.*level=error msg="Shutdown request received: \(.*\)"$/\1/p' | tail -n 1
 }
 
 # An etcd member is bound to the address it was made with.
