@@ -12,21 +12,39 @@ use crate::interrupt;
 /// A text that isn't a hash in hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no SHA-256 (64 hexadecimal digits) or SHA-512 (128)")]
-pub struct NotAHash(String);
+pub(crate) struct NotAHash(String);
 
 /// A SHA-256: 32 bytes, written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Sha256([u8; 32]);
+pub(crate) struct Sha256([u8; 32]);
 
 impl Sha256 {
+    /// A hash written in the source code; anything but 64 hexadecimal digits fails to compile.
+    pub(crate) const fn from_literal(hex: &str) -> Self {
+        const fn digit(byte: u8) -> u8 {
+            match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'a'..=b'f' => byte - b'a' + 10,
+                _ => panic!("not a lower-case hexadecimal digit"),
+            }
+        }
+        let (hex, mut bytes, mut at) = (hex.as_bytes(), [0; 32], 0);
+        assert!(hex.len() == 64, "a SHA-256 has 64 hexadecimal digits");
+        while at < 32 {
+            bytes[at] = digit(hex[2 * at]) << 4 | digit(hex[2 * at + 1]);
+            at += 1;
+        }
+        Self(bytes)
+    }
+
     /// The hash of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
     /// The hash of all that `reader` gives, and how many bytes that was. Stops when interrupted.
-    pub fn of_reader(mut reader: impl Read) -> std::io::Result<(Self, u64)> {
+    pub(crate) fn of_reader(mut reader: impl Read) -> std::io::Result<(Self, u64)> {
         let mut hasher = Sha256Hasher::default();
         let size = pump(&mut reader, |bytes| hasher.update(bytes))?;
         Ok((hasher.finish(), size))
@@ -35,16 +53,16 @@ impl Sha256 {
 
 /// Computes a [`Sha256`] piece by piece.
 #[derive(Debug, Clone, Default)]
-pub struct Sha256Hasher(sha2::Sha256);
+pub(crate) struct Sha256Hasher(sha2::Sha256);
 
 impl Sha256Hasher {
     /// Adds the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
     /// The hash of all that was added.
-    pub fn finish(self) -> Sha256 {
+    pub(crate) fn finish(self) -> Sha256 {
         Sha256(self.0.finalize().into())
     }
 }
@@ -83,7 +101,7 @@ impl fmt::Debug for Sha256 {
 
 /// A published checksum: which algorithm is told by its length.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Digest {
+pub(crate) enum Digest {
     /// 64 hexadecimal digits.
     Sha256(Sha256),
     /// 128 hexadecimal digits.
@@ -92,7 +110,7 @@ pub enum Digest {
 
 impl Digest {
     /// `SHA-256` or `SHA-512`.
-    pub fn algorithm(&self) -> &'static str {
+    pub(crate) fn algorithm(&self) -> &'static str {
         match self {
             Self::Sha256(_) => "SHA-256",
             Self::Sha512(_) => "SHA-512",
@@ -100,7 +118,7 @@ impl Digest {
     }
 
     /// The digest of all that `reader` gives, by the same algorithm as `self`. Stops when interrupted.
-    pub fn same_of_reader(&self, mut reader: impl Read) -> std::io::Result<Self> {
+    pub(crate) fn same_of_reader(&self, mut reader: impl Read) -> std::io::Result<Self> {
         match self {
             Self::Sha256(_) => Ok(Self::Sha256(Sha256::of_reader(reader)?.0)),
             Self::Sha512(_) => {

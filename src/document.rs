@@ -2,37 +2,37 @@
 //! the nearest known key, and every complaint names file and line.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Exit, Explain};
+use crate::text::{escaped, listed, nearest};
 
 /// Something is wrong in a file that the user wrote.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` line {line}: {what}", escaped(file))]
-pub struct DocumentError {
+pub(crate) struct DocumentError {
     /// The file as the user named it.
-    pub file: String,
+    pub(crate) file: String,
     /// Counted from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// What is wrong.
-    pub what: String,
+    pub(crate) what: String,
     hint: Option<String>,
 }
 
 impl DocumentError {
     /// About `line`, counted from 1, of a file that isn't TOML.
-    pub fn at_line(file: &str, line: usize, what: impl Into<String>) -> Self {
+    pub(crate) fn at_line(file: &str, line: usize, what: impl Into<String>) -> Self {
         Self { file: file.to_owned(), line, what: what.into(), hint: None }
     }
 
     /// With the next step.
     #[must_use]
-    pub fn hinting(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hinting(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -51,23 +51,23 @@ type Result<T, E = DocumentError> = std::result::Result<T, E>;
 
 /// A file's text under the name that messages use.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub(crate) struct SourceText {
     /// The file as the user named it, or `built-in …`.
-    pub name: String,
+    pub(crate) name: String,
     /// Its content.
-    pub text: String,
+    pub(crate) text: String,
 }
 
-impl Source {
+impl SourceText {
     /// Pairs a name with its text; a byte-order mark is not content.
-    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(crate) fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         let text: String = text.into();
         let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned);
         Self { name: name.into(), text }
     }
 
     /// Takes bytes that should be UTF-8.
-    pub fn from_bytes(name: impl Into<String>, bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn from_bytes(name: impl Into<String>, bytes: &[u8]) -> Result<Self> {
         let name = name.into();
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Self::new(name, text)),
@@ -79,7 +79,7 @@ impl Source {
     }
 
     /// Parses the text; the table borrows from it.
-    pub fn parse(&self) -> Result<Spanned<DeTable<'_>>> {
+    pub(crate) fn parse(&self) -> Result<Spanned<DeTable<'_>>> {
         DeTable::parse(&self.text).map_err(|e| self.not_toml(&e))
     }
 
@@ -97,12 +97,12 @@ impl Source {
     }
 
     /// The whole file as a section.
-    pub fn root<'a>(&'a self, table: &'a Spanned<DeTable<'a>>) -> Section<'a> {
+    pub(crate) fn root<'a>(&'a self, table: &'a Spanned<DeTable<'a>>) -> Section<'a> {
         Section::new(self, table.get_ref(), String::new(), 0)
     }
 
     /// A complaint about the line that holds byte `offset`.
-    pub fn error(&self, offset: usize, what: impl Into<String>) -> DocumentError {
+    pub(crate) fn error(&self, offset: usize, what: impl Into<String>) -> DocumentError {
         DocumentError { file: self.name.clone(), line: self.line(offset), what: what.into(), hint: None }
     }
 
@@ -114,16 +114,16 @@ impl Source {
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
-pub struct Located<T> {
+pub(crate) struct Located<T> {
     /// The value.
-    pub value: T,
+    pub(crate) value: T,
     /// Byte offset in its file.
-    pub at: usize,
+    pub(crate) at: usize,
 }
 
 /// A table whose keys are taken one by one.
-pub struct Section<'a> {
-    source: &'a Source,
+pub(crate) struct Section<'a> {
+    source: &'a SourceText,
     table: &'a DeTable<'a>,
     /// Dotted, as `overlays.k3s`; empty for the file itself.
     path: String,
@@ -132,27 +132,27 @@ pub struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    fn new(source: &'a Source, table: &'a DeTable<'a>, path: String, at: usize) -> Self {
+    fn new(source: &'a SourceText, table: &'a DeTable<'a>, path: String, at: usize) -> Self {
         Self { source, table, path, at, asked: RefCell::default() }
     }
 
     /// A complaint about this table as a whole.
-    pub fn error(&self, what: impl Into<String>) -> DocumentError {
+    pub(crate) fn error(&self, what: impl Into<String>) -> DocumentError {
         self.source.error(self.at, what)
     }
 
     /// A complaint about byte `at` of this file.
-    pub fn error_at(&self, at: usize, what: impl Into<String>) -> DocumentError {
+    pub(crate) fn error_at(&self, at: usize, what: impl Into<String>) -> DocumentError {
         self.source.error(at, what)
     }
 
     /// Byte offset of this table.
-    pub fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         self.at
     }
 
     /// Every key there is, in the order of their names, marked as known.
-    pub fn keys(&self) -> Vec<Located<String>> {
+    pub(crate) fn keys(&self) -> Vec<Located<String>> {
         let keys: Vec<_> = self
             .table
             .keys()
@@ -163,18 +163,18 @@ impl<'a> Section<'a> {
     }
 
     /// The raw value of a key.
-    pub fn value(&self, key: &str) -> Option<(&'a DeValue<'a>, Range<usize>)> {
+    pub(crate) fn value(&self, key: &str) -> Option<(&'a DeValue<'a>, Range<usize>)> {
         self.asked.borrow_mut().insert(key.to_owned());
         self.table.get(key).map(|v| (v.get_ref(), v.span()))
     }
 
     /// A string.
-    pub fn string(&self, key: &str) -> Result<Option<Located<String>>> {
+    pub(crate) fn string(&self, key: &str) -> Result<Option<Located<String>>> {
         self.typed(key, "a string", |v| v.as_str().map(str::to_owned))
     }
 
     /// A string that must be there.
-    pub fn required(&self, key: &str) -> Result<Located<String>> {
+    pub(crate) fn required(&self, key: &str) -> Result<Located<String>> {
         self.string(key)?.ok_or_else(|| self.lacks(key))
     }
 
@@ -193,7 +193,7 @@ impl<'a> Section<'a> {
     }
 
     /// `true` or `false`.
-    pub fn boolean(&self, key: &str) -> Result<Option<Located<bool>>> {
+    pub(crate) fn boolean(&self, key: &str) -> Result<Option<Located<bool>>> {
         self.typed(key, "true or false", |value| match value {
             DeValue::Boolean(value) => Some(*value),
             _ => None,
@@ -201,12 +201,12 @@ impl<'a> Section<'a> {
     }
 
     /// A whole number.
-    pub fn integer(&self, key: &str) -> Result<Option<Located<i64>>> {
+    pub(crate) fn integer(&self, key: &str) -> Result<Option<Located<i64>>> {
         self.typed(key, "a whole number", integer)
     }
 
     /// A list of strings; one string stands for a list of one.
-    pub fn strings(&self, key: &str) -> Result<Option<Vec<Located<String>>>> {
+    pub(crate) fn strings(&self, key: &str) -> Result<Option<Vec<Located<String>>>> {
         let Some((value, span)) = self.value(key) else { return Ok(None) };
         let wrong = |at| self.wrong_type(key, "a string or a list of strings", value, at);
         if let Some(one) = value.as_str() {
@@ -225,14 +225,14 @@ impl<'a> Section<'a> {
     }
 
     /// A table under this one.
-    pub fn section(&self, key: &str) -> Result<Option<Section<'a>>> {
+    pub(crate) fn section(&self, key: &str) -> Result<Option<Section<'a>>> {
         let Some((value, span)) = self.value(key) else { return Ok(None) };
         let table = value.as_table().ok_or_else(|| self.wrong_type(key, "a table", value, span.start))?;
         Ok(Some(Section::new(self.source, table, self.below(key), span.start)))
     }
 
     /// An array of tables, `[[key]]`; none is an empty list.
-    pub fn sections(&self, key: &str) -> Result<Vec<Section<'a>>> {
+    pub(crate) fn sections(&self, key: &str) -> Result<Vec<Section<'a>>> {
         let Some((value, span)) = self.value(key) else { return Ok(Vec::new()) };
         let wrong = || self.wrong_type(key, "tables, as in `[[…]]`", value, span.start);
         let list = value.as_array().ok_or_else(wrong)?;
@@ -244,13 +244,13 @@ impl<'a> Section<'a> {
     }
 
     /// A table of strings.
-    pub fn string_map(&self, key: &str) -> Result<Vec<(String, String)>> {
+    pub(crate) fn string_map(&self, key: &str) -> Result<Vec<(String, String)>> {
         let Some(section) = self.section(key)? else { return Ok(Vec::new()) };
         section.keys().into_iter().map(|k| Ok((k.value.clone(), section.required(&k.value)?.value))).collect()
     }
 
     /// Refuses keys that nobody asked for, with the nearest one that is known.
-    pub fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         let asked = self.asked.borrow();
         let Some(key) = self.table.keys().find(|k| !asked.contains(k.get_ref().as_ref())) else {
             return Ok(());
@@ -277,7 +277,13 @@ impl<'a> Section<'a> {
     }
 
     /// A complaint that `key` holds another type than `expected`.
-    pub fn wrong_type(&self, key: &str, expected: &str, found: &DeValue<'_>, at: usize) -> DocumentError {
+    pub(crate) fn wrong_type(
+        &self,
+        key: &str,
+        expected: &str,
+        found: &DeValue<'_>,
+        at: usize,
+    ) -> DocumentError {
         let kind = found.type_str();
         self.error_at(at, format!("`{}` must be {expected}, not of type {kind}", self.below(key)))
     }
@@ -291,40 +297,40 @@ impl<'a> Section<'a> {
     }
 }
 
+/// The settings of one overlay as the profile has them, by key.
+pub(crate) type RawSettings = BTreeMap<String, Located<RawValue>>;
+
+/// A setting's value as TOML has it, before the overlay's declaration is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RawValue {
+    Text(String),
+    Integer(i64),
+    Boolean(bool),
+    List(Vec<String>),
+    /// Anything else, by TOML's name for its type.
+    Other(&'static str),
+}
+
+impl RawValue {
+    /// The value of a key.
+    pub(crate) fn of(value: &DeValue<'_>) -> Self {
+        let other = Self::Other(value.type_str());
+        match value {
+            DeValue::String(text) => Self::Text(text.to_string()),
+            DeValue::Boolean(value) => Self::Boolean(*value),
+            DeValue::Integer(_) => integer(value).map_or(other, Self::Integer),
+            DeValue::Array(list) => {
+                let texts: Option<_> = list.iter().map(|v| v.get_ref().as_str().map(str::to_owned)).collect();
+                texts.map_or(other, Self::List)
+            }
+            _ => other,
+        }
+    }
+}
+
 /// A TOML integer of any radix, if it fits.
-pub fn integer(value: &DeValue<'_>) -> Option<i64> {
+pub(crate) fn integer(value: &DeValue<'_>) -> Option<i64> {
     value.as_integer().and_then(|i| i64::from_str_radix(&i.as_str().replace('_', ""), i.radix()).ok())
-}
-
-/// The known name that `name` is most likely a slip of.
-pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|k| (strsim::damerau_levenshtein(name, k), k))
-        .filter(|(distance, k)| *distance <= 1 + name.len().max(k.len()) / 4)
-        .min()
-        .map(|(_, k)| k)
-}
-
-/// Names in backticks, for messages.
-pub fn listed(names: impl Iterator<Item = impl AsRef<str>>) -> String {
-    names.map(|n| format!("`{}`", n.as_ref())).collect::<Vec<_>>().join(", ")
-}
-
-/// A path as messages show it.
-pub fn shown(path: &Path) -> String {
-    path.display().to_string()
-}
-
-/// A path as messages show it where it may be anybody's: control characters as escapes, so that a name
-/// can't pretend to be a line of its own or move the cursor.
-pub fn printable(path: &Path) -> String {
-    escaped(&path.display().to_string())
-}
-
-/// A text with its control characters as escapes.
-pub fn escaped(text: &str) -> String {
-    let letter = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(letter).collect()
 }
 
 #[cfg(test)]
@@ -333,7 +339,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_line_and_nearest_name() {
-        let source = Source::new("magi.toml", "[cluster]\nname = \"magi\"\nvipp = \"10.0.0.1\"\n");
+        let source = SourceText::new("magi.toml", "[cluster]\nname = \"magi\"\nvipp = \"10.0.0.1\"\n");
         let table = source.parse().unwrap();
         let root = source.root(&table);
         let cluster = root.section("cluster").unwrap().unwrap();
@@ -347,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_wrong_type_and_a_syntax_error_name_their_lines() {
-        let source = Source::new("a", "x = 1\n\ny = [\"a\", 2]\n");
+        let source = SourceText::new("a", "x = 1\n\ny = [\"a\", 2]\n");
         let table = source.parse().unwrap();
         let root = source.root(&table);
         assert_eq!(
@@ -355,7 +361,7 @@ mod tests {
             "`a` line 1: `x` must be a string, not of type integer"
         );
         assert_eq!(root.strings("y").unwrap_err().line, 3);
-        assert_eq!(Source::new("a", "x = 1\ny = \n").parse().unwrap_err().line, 2);
+        assert_eq!(SourceText::new("a", "x = 1\ny = \n").parse().unwrap_err().line, 2);
     }
 
     #[test]
@@ -363,15 +369,9 @@ mod tests {
         for (text, line, key) in
             [("a = 1\na = 2\n", 2, "a"), ("[a]\n[b]\n[a]\n", 3, "a"), ("a.b = 1\na = 2\n", 2, "a")]
         {
-            let error = Source::new("f", text).parse().unwrap_err();
+            let error = SourceText::new("f", text).parse().unwrap_err();
             assert_eq!(error.to_string(), format!("`f` line {line}: `{key}` is there twice"));
             assert!(error.hint().is_some());
         }
-    }
-
-    #[test]
-    fn far_names_are_not_suggested() {
-        assert_eq!(nearest("caspr", ["melchior", "caspar"].into_iter()), Some("caspar"));
-        assert_eq!(nearest("zzz", ["melchior", "caspar"].into_iter()), None);
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// What the process exits with; part of the command line's contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// 1: something failed that is none of the below.
     Failed = 1,
     /// 2: the command line, the profile or an overlay is wrong.
@@ -23,7 +23,7 @@ pub enum Exit {
 }
 
 /// An error that knows its exit code and the user's next step.
-pub trait Explain: StdError + Send + Sync + 'static {
+pub(crate) trait Explain: StdError + Send + Sync + 'static {
     /// The exit code it stands for.
     fn exit(&self) -> Exit {
         Exit::Failed
@@ -36,7 +36,7 @@ pub trait Explain: StdError + Send + Sync + 'static {
 
 /// An [`Explain`] and what was being done when it struck.
 #[derive(Debug)]
-pub struct Error {
+pub(crate) struct Error {
     cause: Box<dyn Explain>,
     context: Vec<String>,
     /// What the place where it struck knows better than the cause.
@@ -44,23 +44,23 @@ pub struct Error {
 }
 
 /// The library's result.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// The exit code of the cause, or what [`Error::instead`] said.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         self.instead.as_ref().map_or_else(|| self.cause.exit(), |(exit, _)| *exit)
     }
 
     /// The hint of the cause, or what [`Error::instead`] said.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         self.instead.as_ref().map_or_else(|| self.cause.hint(), |(_, hint)| Some(hint.clone()))
     }
 
     /// If it is about the file at `path`: another exit code and hint, from somebody who knows what the file
     /// was for.
     #[must_use]
-    pub fn instead(mut self, path: &Path, exit: Exit, hint: &str) -> Self {
+    pub(crate) fn instead(mut self, path: &Path, exit: Exit, hint: &str) -> Self {
         let cause: &(dyn StdError + 'static) = &*self.cause;
         if cause.downcast_ref::<FileError>().is_some_and(|e| e.path == path) {
             self.instead = Some((exit, hint.to_owned()));
@@ -70,13 +70,13 @@ impl Error {
 
     /// With another exit code, and the hint that it has: what is wrong is known better where it was asked for.
     #[must_use]
-    pub fn exiting(mut self, exit: Exit, hint: &str) -> Self {
+    pub(crate) fn exiting(mut self, exit: Exit, hint: &str) -> Self {
         self.instead = Some((exit, self.hint().unwrap_or_else(|| hint.to_owned())));
         self
     }
 
     /// The messages from the outermost context to the innermost cause.
-    pub fn chain(&self) -> Vec<String> {
+    pub(crate) fn chain(&self) -> Vec<String> {
         let mut chain: Vec<String> = self.context.iter().rev().cloned().collect();
         chain.push(self.cause.to_string());
         let mut source = self.cause.source();
@@ -93,7 +93,7 @@ impl Error {
 
     /// Adds what was being done, as a gerund: "patching `sysconf.txt`".
     #[must_use]
-    pub fn context(mut self, what: impl Into<String>) -> Self {
+    pub(crate) fn context(mut self, what: impl Into<String>) -> Self {
         self.context.push(what.into());
         self
     }
@@ -112,7 +112,7 @@ impl<E: Explain> From<E> for Error {
 }
 
 /// Adds context to a result.
-pub trait Context<T> {
+pub(crate) trait Context<T> {
     /// See [`Error::context`]; the text is made only when there is an error.
     fn while_doing(self, what: impl FnOnce() -> String) -> Result<T>;
 }
@@ -125,26 +125,26 @@ impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
 
 /// An input or output error on a file of the user's machine, named.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {verb} `{}`", crate::document::printable(path))]
-pub struct FileError {
+#[error("cannot {verb} `{}`", crate::text::printable(path))]
+pub(crate) struct FileError {
     /// What was tried: `read`, `write`, `create`.
-    pub verb: &'static str,
+    pub(crate) verb: &'static str,
     /// On which file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What the system said.
     #[source]
-    pub source: std::io::Error,
+    pub(crate) source: std::io::Error,
     exit: Exit,
 }
 
 impl FileError {
     /// A closure for `map_err`.
-    pub fn new(verb: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+    pub(crate) fn new(verb: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         Self::with(verb, path, Exit::Failed)
     }
 
     /// The same for a file that the user named, on the command line or in a profile.
-    pub fn named(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+    pub(crate) fn named(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         Self::with("read", path, Exit::Usage)
     }
 

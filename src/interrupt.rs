@@ -10,7 +10,7 @@ static RAISED: AtomicBool = AtomicBool::new(false);
 /// The user or the system asked to stop.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
-pub struct Interrupted;
+pub(crate) struct Interrupted;
 
 impl Explain for Interrupted {
     fn exit(&self) -> Exit {
@@ -19,16 +19,16 @@ impl Explain for Interrupted {
 }
 
 /// Notes that a signal came; called by the handler.
-pub fn raise() {
+pub(crate) fn raise() {
     RAISED.store(true, Ordering::Relaxed);
 }
 
 /// Fails once a signal has come. Cheap enough for every block of a copy.
-pub fn check() -> Result<(), Interrupted> {
+pub(crate) fn check() -> Result<(), Interrupted> {
     if RAISED.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
 }
 
 /// The same for loops that speak `std::io`.
-pub fn check_io() -> std::io::Result<()> {
+pub(crate) fn check_io() -> std::io::Result<()> {
     check().map_err(std::io::Error::other)
 }

@@ -1,34 +1,34 @@
 //! magi-image builds bootable SD-card images: one ready-to-flash image for each node of a cluster.
 //!
-//! Things flow one way: profile, overlays and secrets make a [`plan`]; the plan is applied to a copy of
-//! the [`base`] by [`image`], read back by another reader, and leaves as [`output`]s. The plan knows no
-//! disks, [`disk`] knows no overlays, and [`cli`] decides nothing.
+//! Profile, overlays and secrets are composed to a plan, a value; the plan is applied to a copy of the base
+//! image, read back by other code than wrote it, and rendered to outputs. `docs/architecture.md` shows the
+//! rooms and the direction of their arrows.
+//!
+//! The crate has one consumer, the binary: only [`cli`] is public (and what mutation tests call), so that the
+//! compiler finds dead code.
 
-pub mod attributes;
-pub mod base;
+mod base;
 mod builtin;
 pub mod cli;
-pub mod digest;
-pub mod disk;
-pub mod document;
-pub mod error;
-pub mod fetch;
+mod compose;
+mod digest;
+mod disk;
+mod document;
+mod error;
+mod fetch;
+mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
-mod ignored;
-pub mod image;
-pub mod init;
-pub mod inspect;
-pub mod interrupt;
-pub mod kubeconfig;
-pub mod opened;
-pub mod output;
-pub mod overlay;
-pub mod plan;
-pub mod private_file;
-pub mod profile;
-pub mod progress;
-pub mod project;
-pub mod secrets;
-pub mod verify;
+mod image;
+mod interrupt;
+mod output;
+mod overlay;
+mod plan;
+mod profile;
+mod progress;
+mod project;
+mod secrets;
+mod text;
 
-pub use error::{Error, Exit, Result};
+use error::{Error, Exit, Result};

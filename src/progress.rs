@@ -1,7 +1,7 @@
 //! What is told while work goes on. The library knows only these two traits; the command line draws.
 
 /// Makes a line (or a bar) for each piece of work.
-pub trait Progress: Sync {
+pub(crate) trait Progress: Sync {
     /// Starts one; `total` is in bytes where it is known.
     fn start(&self, label: &str, total: Option<u64>) -> Box<dyn Task>;
     /// Says something the user should see once, such as "made a new ssh key".
@@ -9,7 +9,7 @@ pub trait Progress: Sync {
 }
 
 /// One piece of work under way. Dropping it without [`Task::finish`] means it failed.
-pub trait Task: Send + Sync {
+pub(crate) trait Task: Send + Sync {
     /// `bytes` more are done.
     fn advance(&self, bytes: u64);
     /// It is complete.
@@ -17,7 +17,7 @@ pub trait Task: Send + Sync {
 }
 
 /// Says nothing; for `--quiet` and tests.
-pub struct Silent;
+pub(crate) struct Silent;
 
 impl Progress for Silent {
     fn start(&self, _: &str, _: Option<u64>) -> Box<dyn Task> {

@@ -16,9 +16,7 @@ use std::time::{Duration, Instant};
 use common::bases::{Base, MAKERS, Table};
 use common::tools::{arg, have, run};
 use common::{Profile, Sandbox, image};
-use magi_image::base::facts;
-use magi_image::inspect;
-use magi_image::progress::Silent;
+use magi_image::fuzzing::{inspect, survey_base};
 
 const MIB: u64 = 1 << 20;
 /// For one look into one image; a second on an idle machine would be much.
@@ -89,8 +87,8 @@ fn memory_peak() -> Option<u64> {
 
 /// Looks into `image` as every mutation makes it. How it's found is no matter, only that it ends well.
 fn look_into_all(image: &Path, mutations: &[Mutation]) {
-    inspect::inspect(image, &Silent).expect("a sound image");
-    facts::survey(image, false).expect("a sound base");
+    inspect(image).expect("a sound image");
+    survey_base(image).expect("a sound base");
     let before = memory_peak();
     let mut accepted = 0;
     for mutation in mutations {
@@ -98,8 +96,8 @@ fn look_into_all(image: &Path, mutations: &[Mutation]) {
             let (done, wait) = mpsc::channel();
             let path = image.to_owned();
             let looking = thread::spawn(move || {
-                let found = inspect::inspect(&path, &Silent).is_ok();
-                let usable = facts::survey(&path, false).is_ok();
+                let found = inspect(&path).is_ok();
+                let usable = survey_base(&path).is_ok();
                 let _ = done.send(found && usable);
             });
             match wait.recv_timeout(LONGEST) {

@@ -247,7 +247,8 @@ fn nothing_but_the_images_holds_a_secret() {
 }
 
 fn sha256(text: &str) -> String {
-    magi_image::digest::Sha256::of(text.as_bytes()).to_string()
+    use sha2::Digest as _;
+    sha2::Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where each secret may lie on `node`.

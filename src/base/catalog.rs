@@ -1,24 +1,27 @@
 //! The bases that have a name. Data: an entry more is a line more.
 
+use crate::digest::Sha256;
+use crate::text;
+
 /// A base that is known by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
+pub(crate) struct Known {
     /// What the profile and `--base` call it.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What it is, in a few words.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
     /// Where it comes from; the later ones are mirrors. None: it's built in.
-    pub urls: &'static [&'static str],
+    pub(crate) urls: &'static [&'static str],
     /// SHA-256 of the file at the URLs. None: it changes, and a checksum lies beside it.
-    pub sha256: Option<&'static str>,
+    pub(crate) sha256: Option<Sha256>,
 }
 
 /// The name of the built-in sample.
-pub const SAMPLE: &str = "sample";
+pub(crate) const SAMPLE: &str = "sample";
 
 /// All of them. The sample's script is beside it; the others are Debian's own, described on
 /// <https://raspi.debian.net>, where the checksum is published as well.
-pub const CATALOG: &[Known] = &[
+pub(crate) const CATALOG: &[Known] = &[
     Known {
         name: SAMPLE,
         about: "built in, for trying and for tests; doesn't boot",
@@ -29,7 +32,9 @@ pub const CATALOG: &[Known] = &[
         name: "debian-12-raspi4",
         about: "Debian 12 for the Pi 4, of 2023-11-09, tested by its makers",
         urls: &["https://raspi.debian.net/tested/20231109_raspi_4_bookworm.img.xz"],
-        sha256: Some("ace82f0d5e3586036cb72c5e46eb6222e93365503c51385496e3e2ee9999a5ad"),
+        sha256: Some(Sha256::from_literal(
+            "ace82f0d5e3586036cb72c5e46eb6222e93365503c51385496e3e2ee9999a5ad",
+        )),
     },
     Known {
         name: "debian-12-raspi4-daily",
@@ -40,21 +45,18 @@ pub const CATALOG: &[Known] = &[
 ];
 
 /// The base of this name.
-pub fn find(name: &str) -> Option<&'static Known> {
+pub(crate) fn find(name: &str) -> Option<&'static Known> {
     CATALOG.iter().find(|known| known.name == name)
 }
 
-/// The name that `name` was probably meant to be.
-pub fn nearest(name: &str) -> Option<&'static str> {
-    let likeness = |known: &Known| strsim::jaro_winkler(name, known.name);
-    let best = CATALOG.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(best) > 0.8).then_some(best.name)
+/// The name that `name` is probably a misspelling of.
+pub(crate) fn nearest(name: &str) -> Option<&'static str> {
+    text::nearest(name, CATALOG.iter().map(|known| known.name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Sha256;
 
     #[test]
     fn the_table_is_sound() {
@@ -62,7 +64,6 @@ mod tests {
             assert_eq!(find(known.name), Some(known), "names are unique");
             assert!(CATALOG[..at].iter().all(|other| other.name != known.name));
             assert!(known.urls.iter().all(|url| url.starts_with("https://")));
-            assert!(known.sha256.is_none_or(|hash| hash.parse::<Sha256>().is_ok()));
             assert_eq!(known.urls.is_empty(), known.name == SAMPLE);
         }
     }

@@ -4,29 +4,31 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::base::layout::{self, Layout};
 use crate::disk::ext4;
-use crate::disk::layout::{self, Layout};
 use crate::error::{Context as _, FileError, Result};
-use crate::plan::context::BaseFacts;
+use crate::plan::BaseFacts;
 
 /// Where family A mounts its FAT.
 const BOOT_MOUNT: &str = "/boot/firmware";
 /// The raspi.debian.net family, known by its `sysconf.txt`.
-pub const RASPI_DEBIAN: &str = "raspi-debian";
+pub(crate) const RASPI_DEBIAN: &str = "raspi-debian";
 
 /// A base that was looked into.
 #[derive(Debug, Clone)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// Its partitions.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// What overlays may depend on.
-    pub facts: BaseFacts,
+    pub(crate) facts: BaseFacts,
+    /// Bytes of the raw image.
+    pub(crate) size: u64,
     /// The time given to all that is written: the base's own last write, in seconds since 1970.
-    pub stamp: u32,
+    pub(crate) stamp: u32,
 }
 
 /// Looks into the raw image at `path`.
-pub fn survey(path: &Path, sample: bool) -> Result<Survey> {
+pub(crate) fn survey(path: &Path, sample: bool) -> Result<Survey> {
     let file = Arc::new(File::open(path).map_err(FileError::new("read", path))?);
     let looking = || format!("looking into the base `{}`", path.display());
     let size = file.metadata().map_err(FileError::new("read", path))?.len();
@@ -44,11 +46,11 @@ pub fn survey(path: &Path, sample: bool) -> Result<Survey> {
         sample,
         boot_mount: BOOT_MOUNT.to_owned(),
     };
-    Ok(Survey { stamp: root.superblock().written, layout, facts })
+    Ok(Survey { stamp: root.superblock().written, size, layout, facts })
 }
 
 /// A value of `/etc/os-release`, unquoted.
-pub fn os_release(root: &ext4::Reader, key: &str) -> Option<String> {
+pub(crate) fn os_release(root: &ext4::Reader, key: &str) -> Option<String> {
     let text = String::from_utf8(root.read("/etc/os-release", 64 << 10).ok()?).ok()?;
     text.lines().find_map(|line| {
         let value = line.strip_prefix(key)?.strip_prefix('=')?;
@@ -57,7 +59,7 @@ pub fn os_release(root: &ext4::Reader, key: &str) -> Option<String> {
 }
 
 /// The architecture of the installed packages, from dpkg's own list.
-pub fn architecture(root: &ext4::Reader) -> Option<String> {
+pub(crate) fn architecture(root: &ext4::Reader) -> Option<String> {
     let status = root.read("/var/lib/dpkg/status", 64 << 20).ok()?;
     let lines = status.split(|b| *b == b'\n');
     let mut named = lines.filter_map(|l| l.strip_prefix(b"Architecture: ")).filter(|a| *a != b"all");

@@ -7,16 +7,13 @@ use super::{BaseError, catalog};
 use crate::digest::Sha256;
 use crate::error::{FileError, Result};
 use crate::fetch::cache::Cache;
+use crate::files::home;
 use crate::interrupt;
 use crate::progress::Progress;
 
 /// The path that `source` means: from `relative_to`, with `~/` for the home folder.
 pub(super) fn resolve(source: &str, relative_to: &Path) -> Result<PathBuf> {
-    let home = source.strip_prefix("~/").zip(std::env::var_os("HOME").filter(|home| !home.is_empty()));
-    let path = match home {
-        Some((rest, home)) => Path::new(&home).join(rest),
-        None => relative_to.join(source),
-    };
+    let path = home::resolve(source, relative_to);
     match std::fs::metadata(&path) {
         Ok(meta) if meta.is_file() => Ok(path),
         Ok(_) => Err(BaseError::NotAFile(path).into()),

@@ -1,19 +1,23 @@
 //! The base image: named, fetched, verified, unpacked and kept raw in the cache.
 
-pub mod catalog;
-mod expect;
-pub mod facts;
+pub(crate) mod catalog;
+mod expected;
+pub(crate) mod facts;
+pub(crate) mod layout;
 mod local;
 mod raw;
-pub mod unpack;
+pub(crate) mod sysconf;
+pub(crate) mod unpack;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use facts::{RASPI_DEBIAN, Survey, survey};
+
 use catalog::Known;
-use expect::{Expectation, Of};
+use expected::{ExpectedDigest, Of};
 use raw::Packed;
 
-use crate::digest::{NotAHash, Sha256};
+use crate::digest::Sha256;
 use crate::error::{Exit, Explain, Result};
 use crate::fetch::cache::{Cache, Entry, Key};
 use crate::fetch::http::{Client, Expected, file_name, shown, without_credentials};
@@ -25,41 +29,41 @@ static SAMPLE: &[u8] = include_bytes!("sample/sample.img.xz");
 
 /// Which base is wanted.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// A built-in name, a URL or a path.
-    pub source: &'a str,
+    pub(crate) source: &'a str,
     /// SHA-256 that the profile pins, in hexadecimal digits: of the file as it is, or of the raw image.
-    pub sha256: Option<&'a str>,
+    pub(crate) sha256: Option<Sha256>,
     /// Whether a base without any known checksum is taken.
-    pub insecure_no_checksum: bool,
+    pub(crate) insecure_no_checksum: bool,
     /// The folder that a relative path starts from.
-    pub relative_to: &'a Path,
+    pub(crate) relative_to: &'a Path,
 }
 
 /// A base that is verified and raw.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     /// Its built-in name, or its file's.
-    pub name: String,
+    pub(crate) name: String,
     /// Its URL without credentials, or its path.
-    pub source: String,
+    pub(crate) source: String,
     /// SHA-256 of the file it came from.
-    pub source_sha256: Sha256,
+    pub(crate) source_sha256: Sha256,
     /// Bytes of the file it came from.
-    pub source_size: u64,
+    pub(crate) source_size: u64,
     /// The raw image; only to be read.
-    pub raw_path: PathBuf,
+    pub(crate) raw_path: PathBuf,
     /// SHA-256 of the raw image.
-    pub raw_sha256: Sha256,
+    pub(crate) raw_sha256: Sha256,
     /// Bytes of the raw image.
-    pub raw_size: u64,
+    pub(crate) raw_size: u64,
     /// Whether it's the built-in sample.
-    pub sample: bool,
+    pub(crate) sample: bool,
 }
 
 /// Why there is no base.
 #[derive(Debug, thiserror::Error)]
-pub enum BaseError {
+pub(crate) enum BaseError {
     /// Nothing is called so.
     #[error("`{source_text}` is no built-in base, no URL and no file")]
     Unknown {
@@ -69,14 +73,11 @@ pub enum BaseError {
         nearest: Option<&'static str>,
     },
     /// A path to a folder or a device.
-    #[error("the base `{}` is not a file", crate::document::printable(.0))]
+    #[error("the base `{}` is not a file", crate::text::printable(.0))]
     NotAFile(PathBuf),
     /// A URL that nobody here can follow.
     #[error("the base `{0}` is no http or https URL")]
     Scheme(String),
-    /// The profile's pin can't be read.
-    #[error("the base's pin is wrong: {0}")]
-    Pin(#[from] NotAHash),
     /// Nobody says what it must be.
     #[error("nothing says what SHA-256 `{source_text}` must have{}", .problem.as_ref().map_or_else(String::new, |p| format!(": {p}")))]
     NoChecksum {
@@ -107,7 +108,7 @@ pub enum BaseError {
 impl Explain for BaseError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Unknown { .. } | Self::NotAFile(_) | Self::Scheme(_) | Self::Pin(_) => Exit::Usage,
+            Self::Unknown { .. } | Self::NotAFile(_) | Self::Scheme(_) => Exit::Usage,
             Self::NoChecksum { .. } | Self::NeitherMatches { .. } => Exit::Verification,
         }
     }
@@ -120,7 +121,6 @@ impl Explain for BaseError {
             Self::Unknown { .. } => format!("check the path; built-in bases are {}", names()),
             Self::NotAFile(_) => "give a disk image, packed or raw".into(),
             Self::Scheme(_) => "download it, and give the file's path".into(),
-            Self::Pin(_) => "a SHA-256 is 64 hexadecimal digits".into(),
             Self::NoChecksum { .. } => {
                 "pin it in the profile with `sha256 = \"…\"` under `[base]`, put a `.sha256` \
                                         file beside it, or take it as it is with `--insecure-no-checksum`"
@@ -138,20 +138,19 @@ impl Explain for BaseError {
 /// It must have the hash that is pinned by the profile, else by the lock, else by the catalog, else by a
 /// list of checksums beside it. Nothing is returned that wasn't compared with one of these, unless the
 /// request allows it.
-pub fn prepare(
+pub(crate) fn prepare(
     request: &Request<'_>,
     cache: &Cache,
     client: &Client,
     lock: &mut Lock,
     progress: &dyn Progress,
 ) -> Result<Prepared> {
-    let pin = request.sha256.map(str::parse::<Sha256>).transpose().map_err(BaseError::Pin)?;
     let known = catalog::find(request.source);
     let scheme = request.source.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     if scheme.is_some_and(|scheme| !matches!(scheme.as_str(), "http" | "https")) {
         return Err(BaseError::Scheme(shown(request.source)).into());
     }
-    let preparing = Preparing { request, pin, cache, client, progress };
+    let preparing = Preparing { request, pin: request.sha256, cache, client, progress };
     if known.is_some_and(|known| known.urls.is_empty()) {
         return preparing.sample();
     }
@@ -177,7 +176,7 @@ impl Preparing<'_> {
             sha256: Sha256::of(SAMPLE),
             size: SAMPLE.len() as u64,
         };
-        let expected = self.pin.map(Expectation::pinned);
+        let expected = self.pin.map(ExpectedDigest::pinned);
         let raw = packed.unpacked(expected.as_ref(), self.cache, self.progress, |dest| {
             unpack::unpack_bytes(SAMPLE, "the sample", dest, self.progress)
         })?;
@@ -238,7 +237,7 @@ impl Preparing<'_> {
     }
 
     /// The packed file from the cache or the first URL that has it, and whether it was cached.
-    fn download(&self, urls: &[&str], expected: Option<&Expectation>) -> Result<(Entry, bool)> {
+    fn download(&self, urls: &[&str], expected: Option<&ExpectedDigest>) -> Result<(Entry, bool)> {
         let likely = expected.and_then(|e| e.packed_sha256(self.cache));
         let key = likely.map_or_else(|| Key::url(urls[0]), Key::Download);
         let lock = self.cache.lock(key, &file_name(urls[0]), self.progress)?;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::expect::{Expectation, Of};
+use super::expected::{ExpectedDigest, Of};
 use super::unpack::Unpacked;
 use super::{BaseError, Prepared};
 use crate::digest::{Digest, Sha256};
@@ -23,7 +23,7 @@ pub(super) struct Packed {
 
 impl Packed {
     /// Fails if the file itself can be told not to be what's expected.
-    pub(super) fn check(&self, expected: &Expectation, file: &Path, cache: &Cache) -> Result<()> {
+    pub(super) fn check(&self, expected: &ExpectedDigest, file: &Path, cache: &Cache) -> Result<()> {
         if expected.of == Of::Raw || self.is_known_as(&expected.digest, cache) {
             return Ok(());
         }
@@ -40,7 +40,7 @@ impl Packed {
     }
 
     /// Fails if the raw image isn't what's expected, as far as the packed file wasn't already.
-    pub(super) fn check_raw(&self, expected: &Expectation, raw: &Entry, cache: &Cache) -> Result<()> {
+    pub(super) fn check_raw(&self, expected: &ExpectedDigest, raw: &Entry, cache: &Cache) -> Result<()> {
         if expected.of == Of::Packed || self.is_known_as(&expected.digest, cache) {
             return Ok(());
         }
@@ -55,7 +55,7 @@ impl Packed {
         cache.remember(&expected.digest, self.sha256)
     }
 
-    fn neither_matches(&self, expected: &Expectation, raw: Option<Sha256>) -> BaseError {
+    fn neither_matches(&self, expected: &ExpectedDigest, raw: Option<Sha256>) -> BaseError {
         BaseError::NeitherMatches {
             source_text: self.source.clone(),
             expected: expected.digest.to_string(),
@@ -65,7 +65,7 @@ impl Packed {
         }
     }
 
-    fn compare(&self, expected: &Expectation, found: Digest) -> Result<(), ChecksumError> {
+    fn compare(&self, expected: &ExpectedDigest, found: Digest) -> Result<(), ChecksumError> {
         checksum::compare(&self.source, expected.digest, found, &expected.by)
     }
 
@@ -81,7 +81,7 @@ impl Packed {
     /// The raw image from the cache, or made there by `unpack`.
     pub(super) fn unpacked(
         &self,
-        expected: Option<&Expectation>,
+        expected: Option<&ExpectedDigest>,
         cache: &Cache,
         progress: &dyn Progress,
         unpack: impl FnOnce(&Path) -> Result<Unpacked>,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::output::compress::Format;
+use crate::output::compress::ImageFormat;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -19,48 +19,48 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "magi-image", version, after_help = EXIT_CODES, max_term_width = 100)]
 #[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
     /// Options of every command.
     #[command(flatten)]
-    pub shared: Shared,
+    pub(crate) shared: Shared,
 }
 
 /// Options that every command takes.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Shared options")]
-pub struct Shared {
+pub(crate) struct Shared {
     /// The profile [default: profiles/magi.toml, else the one built in]
     #[arg(long, short = 'p', global = true, value_name = "FILE", env = "MAGI_IMAGE_PROFILE")]
-    pub profile: Option<PathBuf>,
+    pub(crate) profile: Option<PathBuf>,
     /// The base image instead of the profile's: a built-in name (`sample`), a URL or a file
     #[arg(long, short = 'b', global = true, value_name = "NAME|URL|FILE")]
-    pub base: Option<String>,
+    pub(crate) base: Option<String>,
     /// Where images go
     #[arg(long, short = 'o', global = true, value_name = "DIR", default_value = "out")]
-    pub out_dir: PathBuf,
+    pub(crate) out_dir: PathBuf,
     /// Where downloads and unpacked bases are kept [default: the user's cache folder]
     #[arg(long, global = true, value_name = "DIR", env = "MAGI_IMAGE_CACHE_DIR")]
-    pub cache_dir: Option<PathBuf>,
+    pub(crate) cache_dir: Option<PathBuf>,
     /// The cluster's secrets [default: NAME.secrets.toml beside the profile]
     #[arg(long, global = true, value_name = "FILE", env = "MAGI_IMAGE_SECRETS", hide_env_values = true)]
-    pub secrets: Option<PathBuf>,
+    pub(crate) secrets: Option<PathBuf>,
     /// Use only what is in the cache
     #[arg(long, global = true)]
-    pub offline: bool,
+    pub(crate) offline: bool,
     /// No progress and no notes, only data and errors
     #[arg(long, short = 'q', global = true)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
     /// Data as JSON on stdout
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Write a profile, an overlays folder and a cluster's secrets to start from
     Init {
         /// Where
@@ -135,55 +135,55 @@ fn commands() -> clap::builder::PossibleValuesParser {
 
 /// `build`.
 #[derive(Debug, Args)]
-pub struct Build {
+pub(crate) struct Build {
     /// Which nodes.
     #[command(flatten)]
-    pub nodes: Nodes,
+    pub(crate) nodes: Nodes,
     /// The form of the images
     #[arg(long, value_enum, default_value_t = FormatArg::Raw)]
-    pub format: FormatArg,
+    pub(crate) format: FormatArg,
     /// How many images or blocks are worked on at once [default: one for each processor]
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub jobs: Option<u16>,
+    pub(crate) jobs: Option<u16>,
     /// How the base is trusted.
     #[command(flatten)]
-    pub trust: Trust,
+    pub(crate) trust: Trust,
     /// The ssh key instead of the profile's.
     #[command(flatten)]
-    pub ssh: SshKey,
+    pub(crate) ssh: SshKey,
 }
 
 /// Which nodes: some or all, never by accident.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub struct Nodes {
+pub(crate) struct Nodes {
     /// A node of the profile; may be given several times
     #[arg(long = "node", short = 'n', value_name = "NAME", num_args = 1..)]
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Every node of the profile
     #[arg(long)]
-    pub all: bool,
+    pub(crate) all: bool,
 }
 
 /// How much the base is trusted.
 #[derive(Debug, Args)]
-pub struct Trust {
+pub(crate) struct Trust {
     /// Take a base for which no checksum is known
     #[arg(long)]
-    pub insecure_no_checksum: bool,
+    pub(crate) insecure_no_checksum: bool,
 }
 
 /// A key from the command line.
 #[derive(Debug, Args)]
-pub struct SshKey {
+pub(crate) struct SshKey {
     /// A public key file to log in with, instead of the profile's
     #[arg(long, value_name = "FILE")]
-    pub ssh_key: Option<PathBuf>,
+    pub(crate) ssh_key: Option<PathBuf>,
 }
 
 /// The forms of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FormatArg {
+pub(crate) enum FormatArg {
     /// .img
     Raw,
     /// .img.xz
@@ -194,7 +194,7 @@ pub enum FormatArg {
     Gz,
 }
 
-impl From<FormatArg> for Format {
+impl From<FormatArg> for ImageFormat {
     fn from(format: FormatArg) -> Self {
         match format {
             FormatArg::Raw => Self::Raw,

@@ -2,8 +2,9 @@
 
 mod args;
 mod commands;
-mod inspect;
-pub mod progress;
+mod drawing;
+mod output;
+mod progress;
 mod report;
 
 use std::io::IsTerminal as _;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-pub use args::{Cli, Command};
+use args::Cli;
 
 use crate::error::{Error, Exit, Explain};
 use crate::interrupt;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::output::human;
 use crate::progress::{Progress, Silent, Task};
+use crate::text;
 
 /// Label, bar, bytes, rate, time left. At 40 columns the bar is gone and the rest just fits.
 const KNOWN: &str = "{msg:21!} {wide_bar} {size:>5} {rate:>7} {eta:>3}";
@@ -17,7 +17,7 @@ const UNKNOWN: &str = "{wide_msg} {size:>5} {rate:>7}    ";
 
 /// What this process should use: silence if `quiet`, bars if stderr is a terminal, else lines.
 #[must_use]
-pub fn on_stderr(quiet: bool) -> Box<dyn Progress> {
+pub(crate) fn on_stderr(quiet: bool) -> Box<dyn Progress> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if quiet {
         Box::new(Silent)
@@ -30,11 +30,7 @@ pub fn on_stderr(quiet: bool) -> Box<dyn Progress> {
 
 /// What a finished piece of work leaves on the screen or in the log.
 fn done(label: &str, bytes: u64) -> String {
-    if bytes == 0 {
-        format!("{label} … done")
-    } else {
-        format!("{label} … done ({})", human::size(bytes))
-    }
+    if bytes == 0 { format!("{label} … done") } else { format!("{label} … done ({})", text::size(bytes)) }
 }
 
 /// One line for each finished task and each note: no bars, no colours, no times.
@@ -139,27 +135,14 @@ fn style(template: &str) -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━╸ ")
         .with_key("size", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-            let _ = out.write_str(&short(state.pos()));
+            let _ = out.write_str(&text::short_size(state.pos()));
         })
         .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             // Saturates, and a rate is never negative.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             let rate = state.per_sec() as u64;
-            let _ = write!(out, "{}/s", short(rate));
+            let _ = write!(out, "{}/s", text::short_size(rate));
         })
-}
-
-/// `bytes` in at most five characters: `17B`, `9.6K`, `812M`, `1023G`.
-fn short(bytes: u64) -> String {
-    let power = bytes.checked_ilog2().unwrap_or(0) / 10;
-    let unit = ['B', 'K', 'M', 'G', 'T', 'P', 'E'][power as usize];
-    let whole = bytes >> (10 * power);
-    if power == 0 || whole >= 10 {
-        return format!("{whole}{unit}");
-    }
-    // The shift leaves ten bits of what lies behind the point.
-    let rest = (bytes >> (10 * (power - 1))) & 1023;
-    format!("{whole}.{}{unit}", rest * 10 / 1024)
 }
 
 #[cfg(test)]
@@ -265,15 +248,5 @@ mod tests {
         drop(first);
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text, "made a key\nmelchior: writing … done (12.2 MiB)\nplan … done\n");
-    }
-
-    #[test]
-    fn short_sizes_stay_short() {
-        for (bytes, text) in
-            [(0, "0B"), (1023, "1023B"), (1024, "1.0K"), (10_239, "9.9K"), (812 << 20, "812M")]
-        {
-            assert_eq!(short(bytes), text);
-        }
-        assert_eq!(short(u64::MAX), "15E");
     }
 }

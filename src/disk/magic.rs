@@ -9,7 +9,7 @@ use super::window::Window;
 /// Something recognised by its magic number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Magic {
+pub(crate) enum Magic {
     /// An xz stream.
     Xz,
     /// A gzip member.
@@ -101,7 +101,7 @@ impl Magic {
     }
 
     /// Its name with an article, as in "it looks like …".
-    pub fn describe(self) -> &'static str {
+    pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Xz => "an xz-compressed file",
             Self::Gzip => "a gzip-compressed file",

@@ -1,11 +1,9 @@
 //! Disks as files: partition tables, FAT, ext4. Nothing here knows what a cluster is.
 
-pub mod ext4;
-pub mod fat;
-pub mod layout;
-pub mod magic;
-pub mod sysconf;
-pub mod table;
+pub(crate) mod ext4;
+pub(crate) mod fat;
+pub(crate) mod magic;
+pub(crate) mod table;
 #[cfg(test)]
-mod testing;
-pub mod window;
+pub(crate) mod testing;
+pub(crate) mod window;

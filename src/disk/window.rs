@@ -9,12 +9,13 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::files::positional::{read_exact_at, write_all_at};
 use crate::interrupt;
 
 /// A file system asked for far more input and output than a sound one of its size can need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the file system leads in circles")]
-pub struct Circles;
+pub(crate) struct ReadLimitExceeded;
 
 /// What may still be read and written, counted down by every window that shares it.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Budget {
         if take(&self.operations, 1) && take(&self.bytes, bytes) {
             Ok(())
         } else {
-            Err(io::Error::other(Circles))
+            Err(io::Error::other(ReadLimitExceeded))
         }
     }
 }
@@ -51,7 +52,7 @@ impl Budget {
 /// Bytes `start..start + len` of a file. Its methods that take an offset count from `start` and don't
 /// move the position that [`Read`], [`Write`] and [`Seek`] use.
 #[derive(Debug)]
-pub struct Window {
+pub(crate) struct Window {
     file: Arc<File>,
     start: u64,
     len: u64,
@@ -63,12 +64,12 @@ pub struct Window {
 impl Window {
     /// A read-only window of `len` bytes from byte `start` of the file. A range that no file can have is
     /// [`io::ErrorKind::InvalidInput`]; one past the end of this file shows when it is read.
-    pub fn read_only(file: Arc<File>, start: u64, len: u64) -> io::Result<Self> {
+    pub(crate) fn read_only(file: Arc<File>, start: u64, len: u64) -> io::Result<Self> {
         Self::open(file, start, len, false)
     }
 
     /// The same, and it may be written to; the file must have been opened for that.
-    pub fn writable(file: Arc<File>, start: u64, len: u64) -> io::Result<Self> {
+    pub(crate) fn writable(file: Arc<File>, start: u64, len: u64) -> io::Result<Self> {
         Self::open(file, start, len, true)
     }
 
@@ -84,14 +85,14 @@ impl Window {
     /// Replaces the budget (64 times the length plus 64 MiB; 4 million operations plus one for each 256
     /// bytes) by one of its own.
     #[must_use]
-    pub fn with_budget(mut self, bytes: u64, operations: u64) -> Self {
+    pub(crate) fn with_budget(mut self, bytes: u64, operations: u64) -> Self {
         self.budget = Budget::new(bytes, operations);
         self
     }
 
     /// Makes the budget whole again, for all that share it: where many pieces of work follow each other, each
     /// may have its own.
-    pub fn renew_budget(&self) {
+    pub(crate) fn renew_budget(&self) {
         let (bytes, operations) = self.budget.whole;
         self.budget.bytes.store(bytes, Ordering::Relaxed);
         self.budget.operations.store(operations, Ordering::Relaxed);
@@ -99,7 +100,7 @@ impl Window {
 
     /// The same range with a position of its own, at 0; the budget is shared.
     #[must_use]
-    pub fn reopen(&self) -> Self {
+    pub(crate) fn reopen(&self) -> Self {
         Self {
             file: Arc::clone(&self.file),
             start: self.start,
@@ -111,44 +112,44 @@ impl Window {
     }
 
     /// Its length in bytes.
-    pub fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
     /// Whether it holds no bytes at all.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Where it begins in its file, in bytes.
-    pub fn start(&self) -> u64 {
+    pub(crate) fn start(&self) -> u64 {
         self.start
     }
 
     /// Whether it may be written to.
-    pub fn is_writable(&self) -> bool {
+    pub(crate) fn is_writable(&self) -> bool {
         self.writable
     }
 
-    /// Whether the budget ran out: third-party crates often swallow the [`Circles`] that says so.
-    pub fn is_spent(&self) -> bool {
+    /// Whether the budget ran out: third-party crates often swallow the [`ReadLimitExceeded`] that says so.
+    pub(crate) fn is_spent(&self) -> bool {
         let empty = |left: &AtomicU64| left.load(Ordering::Relaxed) == 0;
         empty(&self.budget.bytes) || empty(&self.budget.operations)
     }
 
     /// Fills `buf` from byte `offset`; fails without a read when that leaves the window.
-    pub fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+    pub(crate) fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let at = self.admit(offset, buf.len(), io::ErrorKind::UnexpectedEof)?;
-        positional::read_exact(&self.file, buf, at)
+        read_exact_at(&self.file, buf, at)
     }
 
     /// Writes all of `buf` at byte `offset`; fails without a write when that leaves the window.
-    pub fn write_all_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
+    pub(crate) fn write_all_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
         if !self.writable {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it was opened for reading only"));
         }
         let at = self.admit(offset, buf.len(), io::ErrorKind::WriteZero)?;
-        positional::write_all(&self.file, buf, at)
+        write_all_at(&self.file, buf, at)
     }
 
     /// Checks range, budget and interruption; returns the offset in the file.
@@ -209,58 +210,6 @@ impl Seek for Window {
     }
 }
 
-#[cfg(unix)]
-mod positional {
-    use std::fs::File;
-    use std::io;
-    use std::os::unix::fs::FileExt as _;
-
-    pub(super) fn read_exact(file: &File, buf: &mut [u8], at: u64) -> io::Result<()> {
-        file.read_exact_at(buf, at)
-    }
-
-    pub(super) fn write_all(file: &File, buf: &[u8], at: u64) -> io::Result<()> {
-        file.write_all_at(buf, at)
-    }
-}
-
-#[cfg(windows)]
-mod positional {
-    use std::fs::File;
-    use std::io::{self, ErrorKind};
-    use std::os::windows::fs::FileExt as _;
-
-    pub(super) fn read_exact(file: &File, mut buf: &mut [u8], mut at: u64) -> io::Result<()> {
-        while !buf.is_empty() {
-            match file.seek_read(buf, at) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(count) => {
-                    buf = &mut buf[count..];
-                    at += count as u64;
-                }
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn write_all(file: &File, mut buf: &[u8], mut at: u64) -> io::Result<()> {
-        while !buf.is_empty() {
-            match file.seek_write(buf, at) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    buf = &buf[count..];
-                    at += count as u64;
-                }
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,7 +267,7 @@ mod tests {
         again.read_exact_at(0, &mut buf).expect("16 of 20");
         assert!(!window.is_spent());
         let error = again.read_exact_at(0, &mut buf).expect_err("24 of 20");
-        assert!(error.get_ref().expect("an inner error").is::<Circles>());
+        assert!(error.get_ref().expect("an inner error").is::<ReadLimitExceeded>());
         assert!(window.is_spent());
         assert!(window.read_exact_at(0, &mut buf[..1]).is_err(), "and it stays so");
         window.renew_budget();

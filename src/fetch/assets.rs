@@ -7,10 +7,10 @@ use super::checksum;
 use super::http::{Client, Expected};
 use super::lock::{Lock, Locked};
 use super::openpgp;
-use crate::digest::{Digest, NotAHash, Sha256};
+use crate::digest::{Digest, Sha256};
 use crate::error::{Context as _, Exit, Explain, FileError, Result};
-use crate::plan::want::{Assets, Proof, Want};
-use crate::plan::{Asset, Content};
+use crate::files::hash;
+use crate::plan::{Asset, Assets, FileContent, NotFetched, Proof, Want};
 use crate::progress::Progress;
 
 /// Keys and checksum files are small: 1 MiB.
@@ -18,7 +18,7 @@ const SMALL: usize = 1 << 20;
 
 /// What can be wrong with a wanted file.
 #[derive(Debug, thiserror::Error)]
-pub enum AssetError {
+pub(crate) enum AssetError {
     /// Nobody says what it must be.
     #[error("nothing is known to check `{url}` against")]
     NoProof {
@@ -27,14 +27,11 @@ pub enum AssetError {
         /// The overlay.
         overlay: String,
     },
-    /// An overlay's `sha256` that isn't one.
-    #[error("an overlay's hash is wrong: {0}")]
-    Hash(NotAHash),
     /// A checksum file with other sums.
     #[error("`{0}` has no SHA-256")]
     NotSha256(String),
     /// A local file that isn't a file.
-    #[error("`{}` isn't a file", crate::document::printable(.0))]
+    #[error("`{}` isn't a file", crate::text::printable(.0))]
     NotAFile(PathBuf),
 }
 
@@ -47,38 +44,36 @@ impl Explain for AssetError {
             Self::NoProof { overlay, .. } => Some(format!(
                 "set its SHA-256 in `[overlays.{overlay}]`, or pin it in the overlay's `[[fetch]]`"
             )),
-            Self::Hash(_) | Self::NotSha256(_) | Self::NotAFile(_) => None,
+            Self::NotSha256(_) | Self::NotAFile(_) => None,
         }
     }
 }
 
 /// Fetches one wanted file after the other.
-pub struct Fetcher<'a> {
+pub(crate) struct Fetcher<'a> {
     /// Where they are kept.
-    pub cache: &'a Cache,
+    pub(crate) cache: &'a Cache,
     /// The way to them.
-    pub client: &'a Client,
+    pub(crate) client: &'a Client,
     /// What they were the last time.
-    pub lock: &'a mut Lock,
+    pub(crate) lock: &'a mut Lock,
     /// Where progress is told.
-    pub progress: &'a dyn Progress,
+    pub(crate) progress: &'a dyn Progress,
 }
 
 /// Wanted files that are there.
-pub struct Fetched(Vec<(Want, Content)>);
+pub(crate) struct Fetched(Vec<(Want, FileContent)>);
 
 impl Assets for Fetched {
-    fn get(&self, want: &Want) -> Content {
+    fn get(&self, want: &Want) -> Result<FileContent, NotFetched> {
         let found = self.0.iter().find(|(w, _)| w == want).map(|(_, content)| content.clone());
-        found.unwrap_or_else(|| {
-            Content::Fetched(Asset { file: None, origin: want.url.clone(), size: None, sha256: None })
-        })
+        found.ok_or_else(|| NotFetched(want.url.clone()))
     }
 }
 
 impl Fetcher<'_> {
     /// All of `wants`; with `sample`, placeholders for what isn't local.
-    pub fn all(&mut self, wants: Vec<Want>, sample: bool) -> Result<Fetched> {
+    pub(crate) fn all(&mut self, wants: Vec<Want>, sample: bool) -> Result<Fetched> {
         let mut found = Vec::new();
         for want in wants {
             let content = match &want.local {
@@ -92,23 +87,22 @@ impl Fetcher<'_> {
         Ok(Fetched(found))
     }
 
-    fn local(want: &Want, path: &Path) -> Result<Content> {
+    fn local(want: &Want, path: &Path) -> Result<FileContent> {
         if !path.is_file() {
             return Err(AssetError::NotAFile(path.to_path_buf()).into());
         }
-        let asset = Asset::local(path)?;
-        if let (Proof::Sha256(expected), Some(found)) = (&want.proof, &asset.sha256) {
-            let (expected, found): (Sha256, Sha256) =
-                (expected.parse().map_err(AssetError::Hash)?, found.parse().map_err(AssetError::Hash)?);
-            checksum::compare(&asset.origin, expected.into(), found.into(), "the overlay's `sha256`")?;
+        let asset = Asset::local(path, hash::of_path(path)?);
+        if let Proof::Sha256(expected) = want.proof {
+            let by = "the overlay's `sha256`";
+            checksum::compare(&asset.origin, expected.into(), asset.sha256.into(), by)?;
         }
-        Ok(Content::Fetched(asset))
+        Ok(FileContent::Fetched(asset))
     }
 
-    fn fetched(&mut self, want: &Want) -> Result<Content> {
+    fn fetched(&mut self, want: &Want) -> Result<FileContent> {
         let locked = self.lock.get(&want.url).map(|l| l.sha256);
         let entry = match (&want.proof, locked) {
-            (Proof::Sha256(hash), _) => self.download(&want.url, hash.parse().map_err(AssetError::Hash)?)?,
+            (Proof::Sha256(hash), _) => self.download(&want.url, *hash)?,
             (Proof::Fingerprint(fingerprint), locked) => self.key(&want.url, fingerprint, locked)?,
             (_, Some(known)) => self.download(&want.url, known)?,
             (Proof::Sums { url, name }, None) => {
@@ -121,11 +115,11 @@ impl Fetcher<'_> {
             }
         };
         self.lock.insert(&want.url, Locked { size: entry.size, sha256: entry.sha256, raw: None })?;
-        Ok(Content::Fetched(Asset {
-            file: Some(entry.path),
+        Ok(FileContent::Fetched(Asset {
+            file: entry.path,
             origin: want.url.clone(),
-            size: Some(entry.size),
-            sha256: Some(entry.sha256.to_string()),
+            size: entry.size,
+            sha256: entry.sha256,
         }))
     }
 
@@ -172,12 +166,12 @@ impl Fetcher<'_> {
 }
 
 /// What stands for a download on the sample. A program says so itself when somebody runs it.
-fn placeholder(want: &Want) -> Content {
+fn placeholder(want: &Want) -> FileContent {
     let text = format!("placeholder of magi-image's sample: nothing was downloaded from {}", want.url);
     let text = if want.attributes.mode & 0o111 == 0 {
         format!("{text}\n")
     } else {
         format!("#!/bin/sh\n# {text}\necho \"$0: a placeholder of magi-image's sample\" >&2\nexit 1\n")
     };
-    Content::Inline(text.into_bytes().into())
+    FileContent::Inline(text.into_bytes().into())
 }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Sha256};
 use crate::error::{Exit, Explain, FileError, Result};
+use crate::files::atomic::{self, Access, Existing, StagedError};
 use crate::interrupt;
 use crate::progress::Progress;
 
@@ -29,7 +30,7 @@ const LOCK_POLL: Duration = Duration::from_millis(100);
 /// The cache can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the cache cannot be used")]
-pub struct CacheError(#[from] FileError);
+pub(crate) struct CacheError(#[from] FileError);
 
 impl Explain for CacheError {
     fn exit(&self) -> Exit {
@@ -49,7 +50,7 @@ fn failed(verb: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Cac
 
 /// What an entry is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
+pub(crate) enum Key {
     /// A download whose hash is known beforehand.
     Download(Sha256),
     /// A download of which only the URL is known; this is the URL's hash.
@@ -60,7 +61,7 @@ pub enum Key {
 
 impl Key {
     /// The key of a URL.
-    pub fn url(url: &str) -> Self {
+    pub(crate) fn url(url: &str) -> Self {
         Self::Url(Sha256::of(url.as_bytes()))
     }
 
@@ -75,15 +76,15 @@ impl Key {
 
 /// A file of the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Where it lies.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The hash of its content; for an unpacked base that is the raw content.
-    pub sha256: Sha256,
+    pub(crate) sha256: Sha256,
     /// Its size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// The size in bytes of what it was made from; of a download, its own.
-    pub source_size: u64,
+    pub(crate) source_size: u64,
 }
 
 /// What tells cheaply whether a file is still the same.
@@ -107,22 +108,22 @@ struct Side {
 
 /// Held while an entry is made; only its holder touches the entry's partial file.
 #[derive(Debug)]
-pub struct KeyLock {
+pub(crate) struct KeyLock {
     /// Where to write what will become the entry.
-    pub partial: PathBuf,
+    pub(crate) partial: PathBuf,
     // Closing it unlocks it.
     _file: File,
 }
 
 /// A folder of downloads and unpacked bases; see the module.
 #[derive(Debug, Clone)]
-pub struct Cache {
+pub(crate) struct Cache {
     dir: PathBuf,
 }
 
 impl Cache {
     /// Opens or makes the cache in `dir`, and removes what killed runs left and nobody can use.
-    pub fn open(dir: &Path) -> Result<Self, CacheError> {
+    pub(crate) fn open(dir: &Path) -> Result<Self, CacheError> {
         for part in ["sha256", "raw", "known", "locks"] {
             let path = dir.join(part);
             fs::create_dir_all(&path).map_err(failed("create", &path))?;
@@ -134,12 +135,17 @@ impl Cache {
     }
 
     /// The folder it lies in.
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
+    /// The folder for the compressed blocks of bases.
+    pub(crate) fn blocks_dir(&self) -> PathBuf {
+        self.dir.join("blocks")
+    }
+
     /// The lock of `key`. Waits, and says so once, while another build holds it.
-    pub fn lock(&self, key: Key, what: &str, progress: &dyn Progress) -> Result<KeyLock> {
+    pub(crate) fn lock(&self, key: Key, what: &str, progress: &dyn Progress) -> Result<KeyLock> {
         let path = self.dir.join("locks").join(key.name());
         let file = open_lock(&path).map_err(failed("create", &path))?;
         for tries in 0_u64.. {
@@ -160,7 +166,7 @@ impl Cache {
     }
 
     /// The download with this hash, if it is there and whole.
-    pub fn download(&self, sha256: Sha256) -> Result<Option<Entry>> {
+    pub(crate) fn download(&self, sha256: Sha256) -> Result<Option<Entry>> {
         let path = self.dir.join("sha256").join(sha256.to_string());
         let Some(stamp) = stat(&path)? else { return Ok(None) };
         // Its name is its hash: without a side file it's still known what it should be.
@@ -174,7 +180,7 @@ impl Cache {
     }
 
     /// The base that was unpacked from what has this hash, if it is there and whole.
-    pub fn raw(&self, source: Sha256) -> Result<Option<Entry>> {
+    pub(crate) fn raw(&self, source: Sha256) -> Result<Option<Entry>> {
         let path = self.raw_path(source);
         let Some(stamp) = stat(&path)? else { return Ok(None) };
         match read_side(&path) {
@@ -184,14 +190,14 @@ impl Cache {
     }
 
     /// Makes the lock's partial file the download with this hash. The caller has checked the hash.
-    pub fn keep_download(&self, lock: &KeyLock, sha256: Sha256) -> Result<Entry> {
+    pub(crate) fn keep_download(&self, lock: &KeyLock, sha256: Sha256) -> Result<Entry> {
         let path = self.dir.join("sha256").join(sha256.to_string());
         keep(lock, path, sha256, None, "download")
     }
 
     /// Makes the lock's partial file the base unpacked from `source` (hash and size in bytes); `sha256` is
     /// that of the raw content, `made_by` how it was packed.
-    pub fn keep_raw(
+    pub(crate) fn keep_raw(
         &self,
         lock: &KeyLock,
         source: (Sha256, u64),
@@ -202,19 +208,19 @@ impl Cache {
     }
 
     /// Throws the download with this hash away.
-    pub fn discard_download(&self, sha256: Sha256) -> Result<()> {
+    pub(crate) fn discard_download(&self, sha256: Sha256) -> Result<()> {
         discard(&self.dir.join("sha256").join(sha256.to_string()))
     }
 
     /// The SHA-256 under which something is cached, by another hash that [`Cache::remember`] was told.
-    pub fn known(&self, other: &Digest) -> Option<Sha256> {
+    pub(crate) fn known(&self, other: &Digest) -> Option<Sha256> {
         fs::read_to_string(self.known_path(other)).ok()?.trim().parse().ok()
     }
 
     /// Remembers that what has the hash `other` is cached under `sha256`.
-    pub fn remember(&self, other: &Digest, sha256: Sha256) -> Result<()> {
+    pub(crate) fn remember(&self, other: &Digest, sha256: Sha256) -> Result<()> {
         let path = self.known_path(other);
-        Ok(write_atomically(&path, format!("{sha256}\n").as_bytes()).map_err(failed("write", &path))?)
+        Ok(write_shared(&path, format!("{sha256}\n").as_bytes())?)
     }
 
     /// The hash of the file of which the file system tells `identity`, if [`Cache::remember_file`] was told.
@@ -223,8 +229,8 @@ impl Cache {
     }
 
     /// Remembers the hash of a file outside the cache.
-    pub(crate) fn remember_file(&self, identity: &str, sha256: Sha256) -> std::io::Result<()> {
-        write_atomically(&self.identity_path(identity), format!("{sha256}\n").as_bytes())
+    pub(crate) fn remember_file(&self, identity: &str, sha256: Sha256) -> Result<(), CacheError> {
+        write_shared(&self.identity_path(identity), format!("{sha256}\n").as_bytes())
     }
 
     fn identity_path(&self, identity: &str) -> PathBuf {
@@ -276,23 +282,19 @@ fn sweep(part: &Path, locks: &Path) {
         let modified = fs::metadata(path).and_then(|m| m.modified()).ok();
         modified.and_then(|m| SystemTime::now().duration_since(m).ok()).is_some_and(|d| d > age)
     };
+    atomic::sweep_folder(part);
     for path in fs::read_dir(part).into_iter().flatten().flatten().map(|entry| entry.path()) {
         let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };
-        if let Some(key) = name.strip_suffix(".partial") {
+        if let Some(key) = name.strip_suffix(".partial").filter(|key| !key.starts_with('.')) {
             // What was half unpacked can't be continued, what was half downloaded can.
             let useless = key.starts_with("raw-") || is_older(&path, KEEP_PARTIAL);
             let lock = open_lock(&locks.join(key)).ok().filter(|f| f.try_lock().is_ok());
             if useless && lock.is_some() {
                 let _ = discard(&path);
             }
-        } else if name.starts_with(TEMPORARY) && is_older(&path, Duration::from_secs(3600)) {
-            let _ = fs::remove_file(&path);
         }
     }
 }
-
-/// What the names of files start with that are about to be renamed.
-const TEMPORARY: &str = ".new-";
 
 fn open_lock(path: &Path) -> std::io::Result<File> {
     File::options().create(true).truncate(false).write(true).open(path)
@@ -316,7 +318,7 @@ fn keep(
     fs::rename(partial, &path).map_err(failed("create", &path))?;
     let source_size = source_size.unwrap_or(stamp.size);
     let side = Side { sha256, stamp, source_size, made_by: made_by.into() };
-    write_side(&path, &side).map_err(failed("write", &path))?;
+    write_side(&path, &side)?;
     let _ = fs::remove_file(side_path(partial));
     Ok(Entry { path, sha256, size: stamp.size, source_size })
 }
@@ -344,23 +346,17 @@ fn read_side(path: &Path) -> Option<Side> {
     serde_json::from_slice(&fs::read(side_path(path)).ok()?).ok()
 }
 
-fn write_side(path: &Path, side: &Side) -> std::io::Result<()> {
-    write_atomically(&side_path(path), &serde_json::to_vec_pretty(side)?)
+fn write_side(path: &Path, side: &Side) -> Result<(), CacheError> {
+    let json = serde_json::to_vec_pretty(side).map_err(|e| failed("write", path)(e.into()))?;
+    write_shared(&side_path(path), &json)
 }
 
-/// Writes a small file under a temporary name in the same folder and renames it.
-pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY);
-    // As readable as any other new file; the default is for secrets.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    std::io::Write::write_all(&mut file, content)?;
-    file.as_file().sync_data()?;
-    file.persist(path)?;
-    Ok(())
+/// Writes a small file that other users of the cache may read.
+fn write_shared(path: &Path, content: &[u8]) -> Result<(), CacheError> {
+    atomic::write(path, content, Access::Shared, Existing::Replace).map_err(|error| match error {
+        StagedError::File(error) => CacheError(error),
+        other => CacheError(FileError::new("write", path)(std::io::Error::other(other))),
+    })
 }
 
 fn remove_if_there(path: &Path) -> std::io::Result<()> {

@@ -8,7 +8,7 @@ use crate::error::{Exit, Explain};
 
 /// What can be wrong with a file of checksums, or with what it speaks of.
 #[derive(Debug, thiserror::Error)]
-pub enum ChecksumError {
+pub(crate) enum ChecksumError {
     /// No line of it could be read.
     #[error("`{from}` holds no SHA-256 or SHA-512 sums")]
     NoSums {
@@ -73,7 +73,7 @@ impl Explain for ChecksumError {
 }
 
 /// Fails if `found` isn't `expected`; `by` says who expects it.
-pub fn compare(what: &str, expected: Digest, found: Digest, by: &str) -> Result<(), ChecksumError> {
+pub(crate) fn compare(what: &str, expected: Digest, found: Digest, by: &str) -> Result<(), ChecksumError> {
     if expected == found {
         return Ok(());
     }
@@ -90,7 +90,7 @@ pub fn compare(what: &str, expected: Digest, found: Digest, by: &str) -> Result<
 ///
 /// A hash alone, with no name, is taken for the first name. Folders in front of a listed name don't count
 /// unless they are needed to tell two lines apart. `from` is only for messages.
-pub fn find(text: &str, names: &[&str], from: &str) -> Result<(usize, Digest), ChecksumError> {
+pub(crate) fn find(text: &str, names: &[&str], from: &str) -> Result<(usize, Digest), ChecksumError> {
     let text = strip_clear_signature(text);
     let entries: Vec<Entry> = text.lines().filter_map(parse_line).collect();
     if entries.is_empty() {
@@ -117,7 +117,7 @@ pub fn find(text: &str, names: &[&str], from: &str) -> Result<(usize, Digest), C
 
 /// The sum in a list of one, whatever file it names: a list that lies beside a file and has its name is
 /// about that file, even if the file was renamed after it was made.
-pub fn only(text: &str) -> Option<Digest> {
+pub(crate) fn only(text: &str) -> Option<Digest> {
     let text = strip_clear_signature(text);
     let mut entries = text.lines().filter_map(parse_line);
     let first = entries.next()?;
@@ -200,7 +200,7 @@ fn unescape(name: &str) -> String {
 
 /// The signed text of a clear-signed message (RFC 9580, section 7) without checking the signature; other
 /// text as it is. Only what stands inside the armour is kept.
-pub fn strip_clear_signature(text: &str) -> Cow<'_, str> {
+pub(crate) fn strip_clear_signature(text: &str) -> Cow<'_, str> {
     const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
     if !text.lines().any(|line| line.trim_end() == BEGIN) {
         return Cow::Borrowed(text);

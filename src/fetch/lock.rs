@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::cache::write_atomically;
 use super::checksum;
 use super::http::{shown, without_credentials};
 use crate::digest::Sha256;
 use crate::error::{Exit, Explain, FileError, Result};
+use crate::files::atomic::{self, Access, Existing};
 
 const HEADER: &str = "\
 # Made by magi-image, to be committed: what every input was when it was fetched. A build refuses anything else.
@@ -20,9 +20,9 @@ const VERSION: u32 = 1;
 
 /// What is wrong with the lock file, or with an input by it.
 #[derive(Debug, thiserror::Error)]
-pub enum LockError {
+pub(crate) enum LockError {
     /// It isn't what we write.
-    #[error("`{}`, line {line}: {message}", crate::document::printable(path))]
+    #[error("`{}`, line {line}: {message}", crate::text::printable(path))]
     Malformed {
         /// The lock file.
         path: PathBuf,
@@ -34,7 +34,7 @@ pub enum LockError {
     /// A newer magi-image wrote it.
     #[error(
         "`{}` has version {version}, but this magi-image knows version {VERSION}",
-        crate::document::printable(path)
+        crate::text::printable(path)
     )]
     Version {
         /// The lock file.
@@ -77,13 +77,13 @@ impl Explain for LockError {
 
 /// What one input is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Locked {
+pub(crate) struct Locked {
     /// Bytes of the download.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Hash of the download.
-    pub sha256: Sha256,
+    pub(crate) sha256: Sha256,
     /// Size and hash of a base's raw content.
-    pub raw: Option<(u64, Sha256)>,
+    pub(crate) raw: Option<(u64, Sha256)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -108,7 +108,7 @@ struct Input {
 
 /// The lock file's content; see the module.
 #[derive(Debug, Default)]
-pub struct Lock {
+pub(crate) struct Lock {
     /// None: it's never saved.
     path: Option<PathBuf>,
     inputs: BTreeMap<String, Locked>,
@@ -119,12 +119,12 @@ pub struct Lock {
 
 impl Lock {
     /// An empty one that belongs to no file.
-    pub fn in_memory() -> Self {
+    pub(crate) fn in_memory() -> Self {
         Self::default()
     }
 
     /// Reads the file; one that isn't there is empty.
-    pub fn load(path: &Path) -> Result<Self> {
+    pub(crate) fn load(path: &Path) -> Result<Self> {
         let inputs = match std::fs::read_to_string(path) {
             Ok(text) => parse(&text, path)?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
@@ -135,19 +135,19 @@ impl Lock {
 
     /// Takes every input as it comes and forgets what it was: `fetch --update`.
     #[must_use]
-    pub fn for_update(mut self) -> Self {
+    pub(crate) fn for_update(mut self) -> Self {
         self.outdated = self.inputs.keys().cloned().collect();
         self
     }
 
     /// What the input at `url` must be, if that is known. Credentials in the URL don't matter.
-    pub fn get(&self, url: &str) -> Option<&Locked> {
+    pub(crate) fn get(&self, url: &str) -> Option<&Locked> {
         let url = without_credentials(url);
         if self.outdated.contains(&url) { None } else { self.inputs.get(&url) }
     }
 
     /// Notes what the input at `url` is; an error if it was another one.
-    pub fn insert(&mut self, url: &str, found: Locked) -> Result<(), LockError> {
+    pub(crate) fn insert(&mut self, url: &str, found: Locked) -> Result<(), LockError> {
         let mut found = found;
         if let Some(locked) = self.get(url) {
             compare(url, locked, &found)?;
@@ -160,9 +160,8 @@ impl Lock {
     }
 
     /// Writes the file, if there is something new. A crash leaves the old one or the new one.
-    pub fn save(&mut self) -> Result<()> {
+    pub(crate) fn save(&mut self) -> Result<()> {
         let Some(path) = self.path.as_deref().filter(|_| self.changed) else { return Ok(()) };
-        let text = std::io::Error::other;
         let inputs = self.inputs.iter().map(|(url, locked)| Input {
             url: toml::Spanned::new(0..0, url.clone()),
             size: locked.size,
@@ -170,10 +169,9 @@ impl Lock {
             raw_size: locked.raw.map(|(size, _)| size),
             raw_sha256: locked.raw.map(|(_, hash)| hash),
         });
-        toml::to_string(&Text { version: VERSION, inputs: inputs.collect() })
-            .map_err(text)
-            .and_then(|text| write_atomically(path, format!("{HEADER}{text}").as_bytes()))
-            .map_err(FileError::new("write", path))?;
+        let text = toml::to_string(&Text { version: VERSION, inputs: inputs.collect() })
+            .map_err(|e| FileError::new("write", path)(std::io::Error::other(e)))?;
+        atomic::write(path, format!("{HEADER}{text}").as_bytes(), Access::Shared, Existing::Replace)?;
         self.changed = false;
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Getting inputs: downloads, checksums, signatures, the lock file and the cache they land in.
 
-pub mod assets;
-pub mod cache;
-pub mod checksum;
-pub mod http;
-pub mod lock;
-pub mod openpgp;
+pub(crate) mod assets;
+pub(crate) mod cache;
+pub(crate) mod checksum;
+pub(crate) mod http;
+pub(crate) mod lock;
+pub(crate) mod openpgp;

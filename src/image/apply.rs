@@ -1,17 +1,17 @@
 //! Writes resolved steps into an image. Nothing counts until both file systems are finished.
 
 use super::Volumes;
-use super::expect::State;
 use super::resolve::Step;
 use crate::disk::ext4;
 use crate::disk::fat;
 use crate::error::{Context as _, Result};
 use crate::interrupt;
-use crate::overlay::Area;
+use crate::plan::Area;
+use crate::plan::PathState;
 use crate::progress::Task;
 
 /// Applies `steps`, in their order; all times become `stamp` (seconds since 1970).
-pub fn apply(volumes: Volumes, steps: &[Step], stamp: u32, task: &dyn Task) -> Result<()> {
+pub(crate) fn apply(volumes: Volumes, steps: &[Step], stamp: u32, task: &dyn Task) -> Result<()> {
     let Volumes { boot, root } = volumes;
     let on = |area: Area| steps.iter().filter(move |s| s.expected.area == area);
     let mut fat = fat::Writer::open(boot, stamp)?;
@@ -23,7 +23,7 @@ pub fn apply(volumes: Volumes, steps: &[Step], stamp: u32, task: &dyn Task) -> R
     for step in on(Area::Root) {
         interrupt::check()?;
         write_ext4(&ext4, step)?;
-        if let State::File { size, .. } = step.expected.state {
+        if let PathState::File { size, .. } = step.expected.state {
             task.advance(size);
         }
     }
@@ -34,10 +34,10 @@ pub fn apply(volumes: Volumes, steps: &[Step], stamp: u32, task: &dyn Task) -> R
 fn write_fat(fat: &mut fat::Writer, step: &Step) -> Result<()> {
     let path = &step.expected.path;
     match &step.expected.state {
-        State::Directory { .. } => fat.make_dir(path)?,
+        PathState::Directory { .. } => fat.make_dir(path)?,
         // The plan has no links on a FAT: overlays can't declare them there.
-        State::Symlink { .. } => {}
-        State::File { .. } => {
+        PathState::Symlink { .. } => {}
+        PathState::File { .. } => {
             let (mut source, length) = step.body.open()?;
             fat.write(path, &mut source, length)?;
         }
@@ -48,14 +48,14 @@ fn write_fat(fat: &mut fat::Writer, step: &Step) -> Result<()> {
 fn write_ext4(ext4: &ext4::Writer, step: &Step) -> Result<()> {
     let path = &step.expected.path;
     match &step.expected.state {
-        State::Directory { attributes: Some(attributes) } => ext4.directory(path, *attributes)?,
-        State::Symlink { target } => ext4.symlink(path, target)?,
-        State::File { attributes: Some(attributes), .. } => {
+        PathState::Directory { attributes: Some(attributes) } => ext4.directory(path, *attributes)?,
+        PathState::Symlink { target } => ext4.symlink(path, target)?,
+        PathState::File { attributes: Some(attributes), .. } => {
             let (mut source, length) = step.body.open()?;
             ext4.file(path, *attributes, &mut source, length)?;
         }
         // Without attributes it isn't meant for ext4; the read-back would notice.
-        State::Directory { attributes: None } | State::File { attributes: None, .. } => {}
+        PathState::Directory { attributes: None } | PathState::File { attributes: None, .. } => {}
     }
     Ok(())
 }

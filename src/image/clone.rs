@@ -5,10 +5,11 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 
 use crate::error::{Exit, Explain};
+use crate::files::positional::{read_exact_at, write_all_at};
+use crate::files::sparse::{data_ranges, is_zero};
 use crate::interrupt::{self, Interrupted};
-use crate::output::human;
-use crate::output::sparse::{data_ranges, is_zero, read_exact_at, write_all_at};
 use crate::progress::Task;
+use crate::text;
 
 /// What is read and written at once. Measured: twice as quick as 4 MiB, which leaves the processor's cache,
 /// and quicker than `copy_file_range`, which moves 64 KiB at a time inside Linux.
@@ -18,7 +19,7 @@ const BLOCK: usize = 4096;
 
 /// How a clone came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub(crate) enum How {
     /// Both files share their blocks until one is changed (btrfs, XFS): next to nothing was copied.
     Reflink,
     /// What was neither a hole nor zero was read and written.
@@ -27,7 +28,7 @@ pub enum How {
 
 /// Why a clone failed; the destination is then worth nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum CloneError {
+pub(crate) enum CloneError {
     /// The source couldn't be read, or became shorter.
     #[error("cannot read the base image")]
     Read(#[source] io::Error),
@@ -35,7 +36,7 @@ pub enum CloneError {
     #[error("cannot write the image")]
     Write(#[source] io::Error),
     /// The destination's file system, or the user's share of it, is full.
-    #[error("no space left for the image: it needs {}, and {} could be written", human::size(*.needed), human::size(*.written))]
+    #[error("no space left for the image: it needs {}, and {} could be written", text::size(*.needed), text::size(*.written))]
     Full {
         /// Bytes of data in the base.
         needed: u64,
@@ -68,7 +69,7 @@ impl Explain for CloneError {
 /// Makes `destination`, whatever it held, equal to `source` in content and length. Holes stay holes.
 /// `task` advances by the source's length, holes included. Neither file's position means anything
 /// afterwards.
-pub fn clone_into(source: &File, destination: &File, task: &dyn Task) -> Result<How, CloneError> {
+pub(crate) fn clone_into(source: &File, destination: &File, task: &dyn Task) -> Result<How, CloneError> {
     let len = source.metadata().map_err(CloneError::Read)?.len();
     destination.set_len(0).map_err(CloneError::Write)?;
     let reflinked = reflink(source, destination);

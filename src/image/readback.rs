@@ -1,34 +1,34 @@
 //! Reads an image again, with other code than wrote it, and compares it with what it must be.
 
 use super::Volumes;
-use super::expect::{Expectation, State};
-use crate::attributes::Attributes;
-use crate::digest::Sha256Hasher;
-use crate::disk::ext4::{self, Kind};
+use crate::digest::{Sha256, Sha256Hasher};
+use crate::disk::ext4::{self, FileKind};
 use crate::disk::fat;
 use crate::error::{Exit, Explain, Result};
 use crate::interrupt;
-use crate::overlay::Area;
+use crate::plan::Area;
+use crate::plan::Attributes;
+use crate::plan::{ExpectedPath, PathState};
 
 /// One path that isn't what it must be.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// On which file system.
-    pub area: Area,
+    pub(crate) area: Area,
     /// Which path.
-    pub path: String,
+    pub(crate) path: String,
     /// What differs: "is missing", "has mode 0644, not 0600".
-    pub what: String,
+    pub(crate) what: String,
 }
 
 /// The image isn't what the plan says.
 #[derive(Debug, thiserror::Error)]
 #[error("{} of {checked} planned paths differ: {}", differences.len(), listed(differences))]
-pub struct Differs {
+pub(crate) struct Differs {
     /// All of them.
-    pub differences: Vec<Difference>,
+    pub(crate) differences: Vec<Difference>,
     /// How many were compared.
-    pub checked: usize,
+    pub(crate) checked: usize,
 }
 
 impl Explain for Differs {
@@ -47,7 +47,7 @@ fn listed(differences: &[Difference]) -> String {
 }
 
 /// Every difference between the image and `expected`.
-pub fn compare(volumes: &Volumes, expected: &[Expectation]) -> Result<Vec<Difference>> {
+pub(crate) fn compare(volumes: &Volumes, expected: &[ExpectedPath]) -> Result<Vec<Difference>> {
     let boot = fat::Reader::open(volumes.boot.reopen())?;
     let root = ext4::Reader::open(&volumes.root)?;
     let mut differences = Vec::new();
@@ -65,42 +65,42 @@ pub fn compare(volumes: &Volumes, expected: &[Expectation]) -> Result<Vec<Differ
 }
 
 /// [`compare`] as a yes or an error.
-pub fn require(volumes: &Volumes, expected: &[Expectation]) -> Result<()> {
+pub(crate) fn require(volumes: &Volumes, expected: &[ExpectedPath]) -> Result<()> {
     let differences = compare(volumes, expected)?;
     if differences.is_empty() { Ok(()) } else { Err(Differs { differences, checked: expected.len() }.into()) }
 }
 
-fn on_fat(fat: &fat::Reader, expected: &Expectation) -> Result<Option<String>> {
+fn on_fat(fat: &fat::Reader, expected: &ExpectedPath) -> Result<Option<String>> {
     let Some(entry) = fat.find(&expected.path)? else { return Ok(Some("is missing".into())) };
     Ok(match (&expected.state, entry.folder) {
-        (State::Directory { .. }, true) => None,
-        (State::File { size, sha256, .. }, false) => {
+        (PathState::Directory { .. }, true) => None,
+        (PathState::File { size, sha256, .. }, false) => {
             let mut hasher = Sha256Hasher::default();
             let content = fat.read(&expected.path)?;
             hasher.update(&content);
-            content_differs(*size, sha256.as_deref(), content.len() as u64, hasher)
+            content_differs(*size, *sha256, content.len() as u64, hasher)
         }
         _ => Some("is of another kind".into()),
     })
 }
 
-fn on_ext4(root: &ext4::Reader, expected: &Expectation) -> Result<Option<String>> {
+fn on_ext4(root: &ext4::Reader, expected: &ExpectedPath) -> Result<Option<String>> {
     let path = &expected.path;
     let Some(stat) = root.stat(path)? else { return Ok(Some("is missing".into())) };
     let found = Attributes { mode: stat.mode, uid: stat.uid, gid: stat.gid };
     Ok(match (&expected.state, stat.kind) {
-        (State::Directory { attributes }, Kind::Directory) => attributes_differ(*attributes, found),
-        (State::Symlink { target }, Kind::Symlink) => {
+        (PathState::Directory { attributes }, FileKind::Directory) => attributes_differ(*attributes, found),
+        (PathState::Symlink { target }, FileKind::Symlink) => {
             let found = root.read_link(path)?;
             (found != *target).then(|| format!("points to `{found}`, not to `{target}`"))
         }
-        (State::File { attributes, size, sha256, .. }, Kind::File) => {
+        (PathState::File { attributes, size, sha256, .. }, FileKind::File) => {
             if let Some(what) = attributes_differ(*attributes, found) {
                 return Ok(Some(what));
             }
             let mut hasher = Sha256Hasher::default();
             let length = root.read_with(path, stat.size, &mut |piece| hasher.update(piece))?;
-            content_differs(*size, sha256.as_deref(), length, hasher)
+            content_differs(*size, *sha256, length, hasher)
         }
         _ => Some("is of another kind".into()),
     })
@@ -116,11 +116,16 @@ fn attributes_differ(expected: Option<Attributes>, found: Attributes) -> Option<
         .then(|| format!("belongs to {}, not to {}", owner(found), owner(expected)))
 }
 
-fn content_differs(size: u64, sha256: Option<&str>, found_size: u64, found: Sha256Hasher) -> Option<String> {
+fn content_differs(
+    size: u64,
+    sha256: Option<Sha256>,
+    found_size: u64,
+    found: Sha256Hasher,
+) -> Option<String> {
     if size != found_size {
         return Some(format!("has {found_size} bytes, not {size}"));
     }
     // A secret's hash isn't in the manifest; `verify` then has only its size.
     let sha256 = sha256?;
-    (found.finish().to_string() != sha256).then(|| "has other content".to_owned())
+    (found.finish() != sha256).then(|| "has other content".to_owned())
 }

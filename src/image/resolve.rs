@@ -6,32 +6,31 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::expect::{Expectation, State};
-use crate::attributes::Attributes;
+use crate::base::sysconf::{self, SysconfError};
 use crate::digest::Sha256;
-use crate::disk::ext4::{self, Kind};
+use crate::disk::ext4::{self, FileKind};
 use crate::disk::fat;
-use crate::disk::sysconf::{self, SysconfError};
-use crate::document::escaped;
 use crate::error::{Exit, Explain, FileError, Result};
-use crate::overlay::Area;
-use crate::plan::{Action, Content, Edit, Patch, Plan};
+use crate::plan::{
+    Action, Area, Asset, Attributes, Edit, ExpectedPath, FileContent, NotFetched, Patch, PathState, Plan,
+};
+use crate::text::escaped;
 
 /// What a patched file may measure: configuration, not data.
 const PATCHABLE: u64 = 16 << 20;
 
 /// One path, ready to be written, and what must be read back.
 #[derive(Debug)]
-pub struct Step {
+pub(crate) struct Step {
     /// What will be there.
-    pub expected: Expectation,
+    pub(crate) expected: ExpectedPath,
     /// A file's content.
-    pub body: Body,
+    pub(crate) body: Body,
 }
 
 /// Where content comes from.
 #[derive(Debug, Clone)]
-pub enum Body {
+pub(crate) enum Body {
     /// Not a file.
     None,
     /// Bytes in memory.
@@ -42,7 +41,7 @@ pub enum Body {
 
 /// Why a plan doesn't fit a base.
 #[derive(Debug, thiserror::Error)]
-pub enum ResolveError {
+pub(crate) enum ResolveError {
     /// A parent that is a link.
     #[error("overlay `{overlay}` writes `{path}`, but `{link}` is a symlink to `{target}` in the base")]
     Symlink {
@@ -110,9 +109,6 @@ pub enum ResolveError {
     /// `sysconf.txt`.
     #[error("`sysconf.txt` can't say that")]
     Sysconf(#[source] SysconfError),
-    /// A file that was to be fetched and wasn't.
-    #[error("`{0}` was not fetched")]
-    NotFetched(String),
     /// Too little room on the root file system.
     #[error("the root file system has no room: {needed} bytes are needed, {free} are free, {} are missing", needed - free)]
     NoSpace {
@@ -134,7 +130,7 @@ pub enum ResolveError {
 impl Explain for ResolveError {
     fn exit(&self) -> Exit {
         match self {
-            Self::NotFetched(_) | Self::NoSpace { .. } | Self::NoInodes { .. } => Exit::Failed,
+            Self::NoSpace { .. } | Self::NoInodes { .. } => Exit::Failed,
             _ => Exit::Usage,
         }
     }
@@ -157,15 +153,15 @@ impl Explain for ResolveError {
 }
 
 /// The base as it is before anything is written.
-pub struct Ground<'a> {
+pub(crate) struct BaseVolumes<'a> {
     /// Its FAT.
-    pub boot: &'a fat::Reader,
+    pub(crate) boot: &'a fat::Reader,
     /// Its ext4.
-    pub root: &'a ext4::Reader,
+    pub(crate) root: &'a ext4::Reader,
 }
 
 /// Everything that `plan` writes, parents first.
-pub fn resolve(plan: &Plan, ground: &Ground<'_>) -> Result<Vec<Step>> {
+pub(crate) fn resolve(plan: &Plan, ground: &BaseVolumes<'_>) -> Result<Vec<Step>> {
     let mut steps: BTreeMap<(Area, String), Step> = BTreeMap::new();
     for group in plan.edits.chunk_by(|a, b| a.key() == b.key()) {
         let Some(first) = group.first() else { continue };
@@ -182,25 +178,21 @@ pub fn resolve(plan: &Plan, ground: &Ground<'_>) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-impl Ground<'_> {
+impl BaseVolumes<'_> {
     /// What `edit`, the first of a path's edits, comes to; several can only be patches. `None` for a patch of
     /// a file that may be absent and is.
     fn step(&self, edit: &Edit, group: &[Edit]) -> Result<Option<Step>> {
         let attributes = |given: &Attributes| (edit.area == Area::Root).then_some(*given);
         let (state, body, wanted) = match &edit.action {
             Action::Directory(given) => {
-                (State::Directory { attributes: attributes(given) }, Body::None, "a folder")
+                (PathState::Directory { attributes: attributes(given) }, Body::None, "a folder")
             }
             Action::Symlink { target } => {
-                (State::Symlink { target: target.clone() }, Body::None, "a symlink")
+                (PathState::Symlink { target: target.clone() }, Body::None, "a symlink")
             }
             Action::File(content, given) => {
-                let (size, sha256, origin, body) = content_of(content)?;
-                (
-                    State::File { attributes: attributes(given), size, sha256: Some(sha256), origin },
-                    body,
-                    "a file",
-                )
+                let (state, body) = file(content, attributes(given))?;
+                (state, body, "a file")
             }
             Action::Patch(_) => return self.patched(edit, group),
         };
@@ -245,10 +237,10 @@ impl Ground<'_> {
                 content = apply_patch(edit, patch, content)?;
             }
         }
-        let state = State::File {
+        let state = PathState::File {
             attributes,
             size: content.len() as u64,
-            sha256: Some(Sha256::of(&content).to_string()),
+            sha256: Some(Sha256::of(&content)),
             origin: None,
         };
         Ok(Some(step(first, state, Body::Inline(content.into()))))
@@ -257,18 +249,18 @@ impl Ground<'_> {
     fn existing(&self, edit: &Edit) -> Result<Option<(Vec<u8>, Option<Attributes>)>> {
         match edit.area {
             Area::Boot => match self.boot.find(&edit.path)? {
-                Some(entry) if entry.folder => Err(not_a_file(edit, Kind::Directory, None).into()),
+                Some(entry) if entry.folder => Err(not_a_file(edit, FileKind::Directory, None).into()),
                 Some(_) => Ok(Some((self.boot.read(&edit.path)?, None))),
                 None => Ok(None),
             },
             Area::Root => match self.root.stat(&edit.path)? {
-                Some(stat) if stat.kind == Kind::File => {
+                Some(stat) if stat.kind == FileKind::File => {
                     let content = self.root.read(&edit.path, PATCHABLE)?;
                     let attributes = Attributes { mode: stat.mode, uid: stat.uid, gid: stat.gid };
                     Ok(Some((content, Some(attributes))))
                 }
                 Some(stat) => {
-                    let target = (stat.kind == Kind::Symlink).then(|| self.root.read_link(&edit.path));
+                    let target = (stat.kind == FileKind::Symlink).then(|| self.root.read_link(&edit.path));
                     Err(not_a_file(edit, stat.kind, target.transpose()?).into())
                 }
                 None => Ok(None),
@@ -283,15 +275,16 @@ impl Ground<'_> {
         for (end, _) in edit.path.match_indices('/').skip(1) {
             let parent = &edit.path[..end];
             let found = match edit.area {
-                Area::Boot => {
-                    self.boot.find(parent)?.map(|e| if e.folder { Kind::Directory } else { Kind::File })
-                }
+                Area::Boot => self
+                    .boot
+                    .find(parent)?
+                    .map(|e| if e.folder { FileKind::Directory } else { FileKind::File }),
                 Area::Root => self.root.stat(parent)?.map(|s| s.kind),
             };
             let (overlay, path) = (edit.overlay.clone(), edit.path.clone());
             match found {
-                Some(Kind::Directory) => {}
-                Some(Kind::Symlink) => {
+                Some(FileKind::Directory) => {}
+                Some(FileKind::Symlink) => {
                     let target = self.root.read_link(parent)?;
                     return Err(
                         ResolveError::Symlink { overlay, path, link: parent.to_owned(), target }.into()
@@ -305,7 +298,7 @@ impl Ground<'_> {
                 None => {
                     let attributes =
                         (edit.area == Area::Root).then_some(Attributes { mode: 0o755, uid: 0, gid: 0 });
-                    let mut folder = step(edit, State::Directory { attributes }, Body::None);
+                    let mut folder = step(edit, PathState::Directory { attributes }, Body::None);
                     parent.clone_into(&mut folder.expected.path);
                     folder.expected.secret = false;
                     missing.push(folder);
@@ -324,9 +317,9 @@ impl Ground<'_> {
         for step in steps.iter().filter(|s| s.expected.area == Area::Root) {
             inodes += 1;
             blocks = blocks.saturating_add(match step.expected.state {
-                State::File { size, .. } => size.div_ceil(block).saturating_add(2),
-                State::Directory { .. } => 2,
-                State::Symlink { .. } => 1,
+                PathState::File { size, .. } => size.div_ceil(block).saturating_add(2),
+                PathState::Directory { .. } => 2,
+                PathState::Symlink { .. } => 1,
             });
         }
         let (needed, free) = (blocks.saturating_mul(block), superblock.free_blocks.saturating_mul(block));
@@ -338,8 +331,8 @@ impl Ground<'_> {
     }
 }
 
-fn step(edit: &Edit, state: State, body: Body) -> Step {
-    let expected = Expectation {
+fn step(edit: &Edit, state: PathState, body: Body) -> Step {
+    let expected = ExpectedPath {
         area: edit.area,
         path: edit.path.clone(),
         overlay: edit.overlay.clone(),
@@ -349,19 +342,18 @@ fn step(edit: &Edit, state: State, body: Body) -> Step {
     Step { expected, body }
 }
 
-/// Size, hash, origin and body of a file's content.
-fn content_of(content: &Content) -> Result<(u64, String, Option<String>, Body)> {
-    match content {
-        Content::Inline(bytes) => {
-            Ok((bytes.len() as u64, Sha256::of(bytes).to_string(), None, Body::Inline(bytes.clone())))
+/// State and body of a file with this content.
+fn file(content: &FileContent, attributes: Option<Attributes>) -> Result<(PathState, Body), NotFetched> {
+    let (size, sha256, origin, body) = match content {
+        FileContent::Inline(bytes) => {
+            (bytes.len() as u64, Sha256::of(bytes), None, Body::Inline(bytes.clone()))
         }
-        Content::Fetched(asset) => {
-            let (Some(file), Some(size), Some(sha256)) = (&asset.file, asset.size, &asset.sha256) else {
-                return Err(ResolveError::NotFetched(asset.origin.clone()).into());
-            };
-            Ok((size, sha256.clone(), Some(asset.origin.clone()), Body::File(file.clone())))
+        FileContent::Fetched(Asset { file, origin, size, sha256 }) => {
+            (*size, *sha256, Some(origin.clone()), Body::File(file.clone()))
         }
-    }
+        FileContent::Pending { origin, .. } => return Err(NotFetched(origin.clone())),
+    };
+    Ok((PathState::File { attributes, size, sha256: Some(sha256), origin }, body))
 }
 
 fn apply_patch(edit: &Edit, patch: &Patch, content: Vec<u8>) -> Result<Vec<u8>> {
@@ -383,7 +375,7 @@ fn apply_patch(edit: &Edit, patch: &Patch, content: Vec<u8>) -> Result<Vec<u8>> 
 }
 
 /// What a patch is told when there is no file but something else.
-fn not_a_file(edit: &Edit, kind: Kind, target: Option<String>) -> ResolveError {
+fn not_a_file(edit: &Edit, kind: FileKind, target: Option<String>) -> ResolveError {
     let found = match &target {
         Some(target) => format!("a symlink to `{}`", escaped(target)),
         None => kind_name(kind).to_owned(),
@@ -397,18 +389,18 @@ fn led(link: &str, target: &str) -> String {
     if target.starts_with('/') { target.to_owned() } else { format!("{parent}/{target}") }
 }
 
-fn kind_name(kind: Kind) -> &'static str {
+fn kind_name(kind: FileKind) -> &'static str {
     match kind {
-        Kind::File => "a file",
-        Kind::Directory => "a folder",
-        Kind::Symlink => "a symlink",
-        Kind::Special => "a device, a fifo or a socket",
+        FileKind::File => "a file",
+        FileKind::Directory => "a folder",
+        FileKind::Symlink => "a symlink",
+        FileKind::Special => "a device, a fifo or a socket",
     }
 }
 
 impl Body {
     /// A reader of the content and its length in bytes.
-    pub fn open(&self) -> Result<(Box<dyn std::io::Read + '_>, u64), FileError> {
+    pub(crate) fn open(&self) -> Result<(Box<dyn std::io::Read + '_>, u64), FileError> {
         match self {
             Self::None => Ok((Box::new(std::io::empty()), 0)),
             Self::Inline(bytes) => Ok((Box::new(&bytes[..]), bytes.len() as u64)),
@@ -423,7 +415,7 @@ impl Body {
 
 impl Step {
     /// Bytes to write.
-    pub fn size(&self) -> u64 {
-        if let State::File { size, .. } = self.expected.state { size } else { 0 }
+    pub(crate) fn size(&self) -> u64 {
+        if let PathState::File { size, .. } = self.expected.state { size } else { 0 }
     }
 }

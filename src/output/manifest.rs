@@ -4,74 +4,75 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Sha256;
 use crate::error::{Exit, Explain, FileError, Result};
-use crate::image::expect::Expectation;
+use crate::plan::ExpectedPath;
 
 /// The version of this format.
-pub const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// Everything about one image. Holds no secret, not even a hash of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// [`FORMAT`].
-    pub format: u32,
+    pub(crate) format: u32,
     /// The version of magi-image that made it.
-    pub tool: String,
+    pub(crate) tool: String,
     /// The cluster's name.
-    pub cluster: String,
+    pub(crate) cluster: String,
     /// The node's name.
-    pub node: String,
+    pub(crate) node: String,
     /// Whether it was made on the built-in sample, with placeholders for what would be downloaded.
-    pub sample: bool,
+    pub(crate) sample: bool,
     /// The base image.
-    pub base: BaseRecord,
+    pub(crate) base: BaseRecord,
     /// The raw image.
-    pub image: FileRecord,
+    pub(crate) image: FileRecord,
     /// The compressed image, if that is what was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compressed: Option<FileRecord>,
+    pub(crate) compressed: Option<FileRecord>,
     /// The overlays, in the order they were laid.
-    pub overlays: Vec<String>,
+    pub(crate) overlays: Vec<String>,
     /// Every path that was written.
-    pub edits: Vec<Expectation>,
+    pub(crate) edits: Vec<ExpectedPath>,
 }
 
 /// What the image started from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BaseRecord {
+pub(crate) struct BaseRecord {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its URL or path.
-    pub source: String,
+    pub(crate) source: String,
     /// Of the source as published.
-    pub sha256: String,
+    pub(crate) sha256: Sha256,
     /// Of the source as published, in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Of its raw content.
-    pub raw_sha256: String,
+    pub(crate) raw_sha256: Sha256,
     /// Of its raw content, in bytes.
-    pub raw_size: u64,
+    pub(crate) raw_size: u64,
 }
 
 /// A file that a build left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileRecord {
+pub(crate) struct FileRecord {
     /// Its name, without folder.
-    pub file: String,
+    pub(crate) file: String,
     /// In bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Lower-case hex.
-    pub sha256: String,
+    pub(crate) sha256: Sha256,
 }
 
 /// What can be wrong with a manifest.
 #[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
+pub(crate) enum ManifestError {
     /// There is none.
     #[error(
         "`{}` has no manifest beside it: `{}` isn't there",
-        crate::document::printable(image),
-        crate::document::printable(manifest)
+        crate::text::printable(image),
+        crate::text::printable(manifest)
     )]
     Missing {
         /// The image.
@@ -79,8 +80,11 @@ pub enum ManifestError {
         /// Where it was looked for.
         manifest: PathBuf,
     },
+    /// A value that JSON can't hold.
+    #[error("the manifest can't be written as JSON")]
+    Unwritable(#[source] serde_json::Error),
     /// It isn't one.
-    #[error("`{}` isn't a manifest of magi-image: {why}", crate::document::printable(path))]
+    #[error("`{}` isn't a manifest of magi-image: {why}", crate::text::printable(path))]
     Invalid {
         /// Which file.
         path: PathBuf,
@@ -99,20 +103,21 @@ impl Explain for ManifestError {
                 Some("name it with `--manifest`; a build leaves it beside the image".into())
             }
             Self::Invalid { .. } => Some("build the image again".into()),
+            Self::Unwritable(_) => None,
         }
     }
 }
 
 impl Manifest {
     /// As it is written: sorted by nature, ends in a newline.
-    pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+    pub(crate) fn to_json(&self) -> Result<String, ManifestError> {
+        let mut text = serde_json::to_string_pretty(self).map_err(ManifestError::Unwritable)?;
         text.push('\n');
-        text
+        Ok(text)
     }
 
     /// Reads one.
-    pub fn load(path: &Path) -> Result<Self> {
+    pub(crate) fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(FileError::new("read", path))?;
         let invalid = |why: String| ManifestError::Invalid { path: path.to_path_buf(), why };
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|e| invalid(e.to_string()))?;
@@ -125,14 +130,14 @@ impl Manifest {
     }
 
     /// Where the manifest of `image` lies: `magi-caspar.manifest.json` for `magi-caspar.img.xz`.
-    pub fn path_beside(image: &Path) -> PathBuf {
+    pub(crate) fn path_beside(image: &Path) -> PathBuf {
         let name = image.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         let stem = name.split_once(".img").map_or(name, |(stem, _)| stem);
         image.with_file_name(format!("{stem}.manifest.json"))
     }
 
     /// Reads the manifest beside `image`.
-    pub fn beside(image: &Path) -> Result<Self> {
+    pub(crate) fn beside(image: &Path) -> Result<Self> {
         let manifest = Self::path_beside(image);
         if !manifest.exists() {
             return Err(ManifestError::Missing { image: image.to_path_buf(), manifest }.into());

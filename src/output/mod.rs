@@ -1,8 +1,4 @@
-//! What a build leaves behind: complete or absent.
+//! What a build leaves: compressed images and manifests.
 
-pub mod compress;
-pub mod digest;
-pub mod human;
-pub mod manifest;
-pub(crate) mod sparse;
-pub mod staged;
+pub(crate) mod compress;
+pub(crate) mod manifest;

@@ -4,71 +4,52 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::builtin;
-use crate::document::printable;
 use crate::error::{Exit, Explain, FileError, Result};
-
-/// Which file system a path is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Area {
-    /// The FAT that the firmware reads.
-    Boot,
-    /// The ext4 root.
-    Root,
-}
-
-impl Area {
-    /// `path` as messages and `overlay.toml` show it: `boot:/…` on the FAT.
-    pub fn shown(self, path: &str) -> String {
-        match self {
-            Self::Boot => format!("boot:{path}"),
-            Self::Root => path.to_owned(),
-        }
-    }
-}
+use crate::plan::Area;
+use crate::text::printable;
 
 /// Where first-boot steps go; the runner looks there.
-pub const FIRSTBOOT_FOLDER: &str = "/usr/local/lib/magi/firstboot.d";
+pub(crate) const FIRSTBOOT_FOLDER: &str = "/usr/local/lib/magi/firstboot.d";
 
 /// What no overlay should need: 64 MiB. Larger things are fetched.
 const LARGEST: u64 = 64 << 20;
 
 /// A file of an overlay, with the suffix `.j2` already taken off.
 #[derive(Debug, Clone)]
-pub struct OverlayFile {
+pub(crate) struct OverlayFile {
     /// Where it goes.
-    pub area: Area,
+    pub(crate) area: Area,
     /// Its absolute path there.
-    pub path: String,
+    pub(crate) path: String,
     /// Whether it is rendered.
-    pub template: bool,
+    pub(crate) template: bool,
     /// What it holds.
-    pub bytes: Arc<[u8]>,
+    pub(crate) bytes: Arc<[u8]>,
     /// How messages name it.
-    pub shown: String,
+    pub(crate) shown: String,
 }
 
 /// A file for the user's own machine, never part of an image: `client/NAME`.
 #[derive(Debug, Clone)]
-pub struct ClientFile {
+pub(crate) struct ClientFile {
     /// Its name, with the suffix `.j2` already taken off.
-    pub name: String,
+    pub(crate) name: String,
     /// Its template.
-    pub bytes: Arc<[u8]>,
+    pub(crate) bytes: Arc<[u8]>,
     /// How messages name it.
-    pub shown: String,
+    pub(crate) shown: String,
 }
 
 /// All files of an overlay's folder that mean something.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Files {
+pub(super) struct OverlayFiles {
     pub(super) image: Vec<OverlayFile>,
     pub(super) client: Vec<ClientFile>,
 }
 
 /// A file that an overlay can't have.
 #[derive(Debug, thiserror::Error)]
-pub enum FilesError {
+pub(crate) enum FilesError {
     /// A symlink could lead anywhere.
     #[error("`{}` is a symlink", printable(.0))]
     Symlink(PathBuf),
@@ -118,9 +99,9 @@ impl Explain for FilesError {
 }
 
 /// The files built in for overlay `name`.
-pub(super) fn built_in(name: &str) -> Result<Files> {
+pub(super) fn built_in(name: &str) -> Result<OverlayFiles> {
     let folder = format!("overlays/{name}/");
-    let mut files = Files::default();
+    let mut files = OverlayFiles::default();
     for (path, bytes) in builtin::below(&folder) {
         files.place(path, Arc::from(bytes), format!("built-in {folder}{path}"))?;
     }
@@ -128,13 +109,13 @@ pub(super) fn built_in(name: &str) -> Result<Files> {
 }
 
 /// The files of an overlay's folder on disk.
-pub(super) fn from_folder(folder: &Path) -> Result<Files> {
-    let mut files = Files::default();
+pub(super) fn from_folder(folder: &Path) -> Result<OverlayFiles> {
+    let mut files = OverlayFiles::default();
     walk(folder, folder, &mut files)?;
     Ok(files)
 }
 
-fn walk(top: &Path, folder: &Path, files: &mut Files) -> Result<()> {
+fn walk(top: &Path, folder: &Path, files: &mut OverlayFiles) -> Result<()> {
     let entries = std::fs::read_dir(folder).map_err(FileError::new("read", folder))?;
     let mut paths = entries
         .map(|e| e.map(|e| e.path()))
@@ -171,7 +152,7 @@ fn is_leftover(path: &str) -> bool {
     swap || name.ends_with('~') || name.starts_with(".#") || name == ".DS_Store"
 }
 
-impl Files {
+impl OverlayFiles {
     /// Sorts a file by its first folder; what lies beside `overlay.toml` is documentation.
     fn place(&mut self, inside: &str, bytes: Arc<[u8]>, shown: String) -> Result<(), FilesError> {
         let Some((top, rest)) = inside.split_once('/') else { return Ok(()) };
@@ -212,7 +193,7 @@ mod tests {
     #[test]
     fn files_go_where_their_folder_says() {
         let placed = |inside: &str| {
-            let mut files = Files::default();
+            let mut files = OverlayFiles::default();
             files.place(inside, Arc::from(&b""[..]), inside.into())?;
             Ok::<_, FilesError>(files.image.pop().map(|f| (f.area, f.path, f.template)))
         };

@@ -6,26 +6,27 @@ use std::path::{Path, PathBuf};
 
 use super::Overlay;
 use super::kubernetes::{self, Objects};
-use super::settings::{Value, Values};
-use super::spec::{Format, Include};
-use crate::document::{listed, printable};
+use super::settings::{SettingValue, Settings};
+use super::spec::{Include, IncludeFormat};
 use crate::error::{Exit, Explain, FileError, Result};
-use crate::plan::{Asset, Content};
+use crate::files::hash;
+use crate::plan::{Asset, FileContent};
+use crate::text::{listed, printable};
 
 /// A file of the user's.
 #[derive(Debug, Clone)]
-pub struct Included {
+pub(crate) struct Included {
     /// The setting that named it.
-    pub setting: String,
+    pub(crate) setting: String,
     /// Its path below the named file's folder, or below the named folder.
-    pub name: String,
+    pub(crate) name: String,
     /// What it holds; a large file is only hashed here and copied later.
-    pub content: Content,
+    pub(crate) content: FileContent,
 }
 
 /// A file that can't be taken in.
 #[derive(Debug, thiserror::Error)]
-pub enum IncludeError {
+pub(crate) enum IncludeError {
     /// Another ending than the overlay takes.
     #[error("`{}` ends in none of {endings}", printable(path))]
     Ending {
@@ -96,13 +97,13 @@ const FOLDER_LINK: &str = "a symlink to a folder";
 
 /// Reads every file that `values` names for the includes of `overlay`, in name order, and checks what the
 /// overlay says of them.
-pub fn gather(overlay: &Overlay, values: &Values) -> Result<Vec<Included>> {
+pub(crate) fn gather(overlay: &Overlay, values: &Settings) -> Result<Vec<Included>> {
     let mut found = Vec::new();
     let mut objects = Objects::default();
     for include in &overlay.spec.includes {
         let paths = match values.get(&include.setting.value) {
-            Some(Value::Text(one)) if !one.is_empty() => vec![one.clone()],
-            Some(Value::List(list)) => list.clone(),
+            Some(SettingValue::Text(one)) if !one.is_empty() => vec![one.clone()],
+            Some(SettingValue::List(list)) => list.clone(),
             _ => Vec::new(),
         };
         let mut gathering =
@@ -213,22 +214,22 @@ impl Gathering<'_> {
         Ok(())
     }
 
-    fn content(&mut self, path: &Path, size: u64) -> Result<Content> {
+    fn content(&mut self, path: &Path, size: u64) -> Result<FileContent> {
         let limit = if self.include.format.is_some() { LARGEST } else { SMALL };
         if size > limit {
             return match self.include.format {
                 Some(_) => Err(IncludeError::Large { path: path.into(), size }.into()),
-                None => Ok(Content::Fetched(Asset::local(path)?)),
+                None => Ok(FileContent::Fetched(Asset::local(path, hash::of_path(path)?))),
             };
         }
         let bytes = std::fs::read(path).map_err(FileError::named(path))?;
         let shown = printable(path);
         match self.include.format {
-            Some(Format::Kubernetes) => self.objects.add(&shown, &bytes)?,
-            Some(Format::Yaml) => kubernetes::one_mapping(&shown, &bytes)?,
+            Some(IncludeFormat::Kubernetes) => self.objects.add(&shown, &bytes)?,
+            Some(IncludeFormat::Yaml) => kubernetes::one_mapping(&shown, &bytes)?,
             None => {}
         }
-        Ok(Content::Inline(bytes.into()))
+        Ok(FileContent::Inline(bytes.into()))
     }
 
     fn has_ending(&self, path: &Path) -> bool {

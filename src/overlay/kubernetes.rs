@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::yaml::{Item, Yaml, YamlError};
-use crate::document::{DocumentError, Source};
+use crate::document::{DocumentError, SourceText};
 
 type Result<T> = std::result::Result<T, DocumentError>;
 
@@ -33,7 +33,7 @@ struct Identity {
 impl Objects {
     /// Checks the manifest `bytes`, which messages call `file`.
     pub(super) fn add(&mut self, file: &str, bytes: &[u8]) -> Result<()> {
-        let source = Source::from_bytes(file, bytes)?;
+        let source = SourceText::from_bytes(file, bytes)?;
         for (first, text) in documents(&source.text) {
             let yaml = parse(file, text, first)?;
             let Some(document) = only(file, &yaml)? else { continue };
@@ -108,7 +108,7 @@ impl Objects {
 
 /// Checks that `bytes` are YAML with one mapping, or nothing.
 pub(super) fn one_mapping(file: &str, bytes: &[u8]) -> Result<()> {
-    let source = Source::from_bytes(file, bytes)?;
+    let source = SourceText::from_bytes(file, bytes)?;
     let yaml = parse(file, &source.text, 1)?;
     match only(file, &yaml)? {
         Some(document) if !document.is_map() && !document.is_empty() => {

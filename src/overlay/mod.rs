@@ -1,60 +1,59 @@
 //! Overlays: folders of data that say what goes into an image. What any of them means is not known here.
 
-pub mod files;
-pub mod include;
+pub(crate) mod files;
+pub(crate) mod include;
 mod kubernetes;
-pub mod render;
-pub mod settings;
-pub mod spec;
+pub(crate) mod settings;
+pub(crate) mod spec;
 mod yaml;
 
 use std::path::{Path, PathBuf};
 
-pub use files::{Area, ClientFile, OverlayFile};
-pub use spec::Spec;
+pub(crate) use files::{ClientFile, OverlayFile};
+pub(crate) use spec::Spec;
 
 use crate::builtin;
-use crate::document::{DocumentError, Located, Source, listed, nearest};
+use crate::document::{DocumentError, Located, SourceText};
 use crate::error::{FileError, Result};
-use crate::profile::Profile;
+use crate::text::{listed, nearest};
 
 /// The file that makes a folder an overlay.
-pub const SPEC_FILE: &str = "overlay.toml";
+pub(crate) const SPEC_FILE: &str = "overlay.toml";
 
 /// One overlay, read and checked, not yet rendered.
 #[derive(Debug, Clone)]
-pub struct Overlay {
+pub(crate) struct Overlay {
     /// Its folder's name.
-    pub name: String,
+    pub(crate) name: String,
     /// `overlay.toml`, for messages about its lines.
-    pub source: Source,
+    pub(crate) source: SourceText,
     /// What `overlay.toml` says.
-    pub spec: Spec,
+    pub(crate) spec: Spec,
     /// What lies in `files/`, `boot/` and `firstboot/`, in path order.
-    pub files: Vec<OverlayFile>,
+    pub(crate) files: Vec<OverlayFile>,
     /// What lies in `client/`.
-    pub client: Vec<ClientFile>,
+    pub(crate) client: Vec<ClientFile>,
 }
 
 /// Where overlays come from: the user's folder first, then the built-in ones.
 #[derive(Debug, Clone)]
-pub struct Shelf {
+pub(crate) struct OverlayLibrary {
     folders: Vec<PathBuf>,
 }
 
-impl Shelf {
-    /// `overlays/` beside the profile, or beside the folder `profiles/` that it lies in.
-    pub fn beside(profile: &Profile) -> Self {
-        let mut folders = vec![profile.folder.join("overlays")];
-        if profile.folder.file_name().is_some_and(|name| name == "profiles") {
-            folders.push(profile.folder.with_file_name("overlays"));
+impl OverlayLibrary {
+    /// `overlays/` in the profile's folder, or beside that folder if it is called `profiles`.
+    pub(crate) fn beside(profile_folder: &Path) -> Self {
+        let mut folders = vec![profile_folder.join("overlays")];
+        if profile_folder.file_name().is_some_and(|name| name == "profiles") {
+            folders.push(profile_folder.with_file_name("overlays"));
         }
         folders.retain(|f| f.is_dir());
         Self { folders }
     }
 
     /// Every overlay's name, sorted.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let built_in = builtin::below("overlays/")
             .filter_map(|(path, _)| path.strip_suffix(SPEC_FILE)?.strip_suffix('/'))
             .map(str::to_owned);
@@ -69,28 +68,24 @@ impl Shelf {
     }
 
     /// Reads one; `None` if there is none of that name.
-    pub fn load(&self, name: &str) -> Result<Option<Overlay>> {
+    pub(crate) fn load(&self, name: &str) -> Result<Option<Overlay>> {
         if let Some(folder) = self.folders.iter().map(|f| f.join(name)).find(|f| f.join(SPEC_FILE).is_file())
         {
             return from_folder(name, &folder).map(Some);
         }
         let Some(toml) = builtin::file(&format!("overlays/{name}/{SPEC_FILE}")) else { return Ok(None) };
-        let source = Source::from_bytes(format!("built-in overlays/{name}/{SPEC_FILE}"), toml)?;
+        let source = SourceText::from_bytes(format!("built-in overlays/{name}/{SPEC_FILE}"), toml)?;
         let files = files::built_in(name)?;
         Ok(Some(overlay(name, source, files)?))
     }
 
-    /// The overlays that `profile` uses and those they need, each after what it needs.
-    pub fn collect(&self, profile: &Profile) -> Result<Vec<Overlay>> {
+    /// The overlays called `uses` and those they need, each after what it needs; `source` is where `uses` was
+    /// written.
+    pub(crate) fn collect(&self, uses: &[Located<String>], source: &SourceText) -> Result<Vec<Overlay>> {
         let mut ordered: Vec<Overlay> = Vec::new();
-        for wanted in &profile.uses {
-            let missing = || self.missing(&profile.source, wanted);
+        for wanted in uses {
+            let missing = || self.missing(source, wanted);
             self.add(&wanted.value, &mut Vec::new(), &mut ordered, &missing)?;
-        }
-        for (name, settings) in &profile.settings {
-            if !ordered.iter().any(|o| o.name == *name) {
-                return Err(unused(profile, name, settings.at, &ordered).into());
-            }
         }
         Ok(ordered)
     }
@@ -123,7 +118,7 @@ impl Shelf {
         Ok(())
     }
 
-    fn missing(&self, source: &Source, wanted: &Located<String>) -> DocumentError {
+    fn missing(&self, source: &SourceText, wanted: &Located<String>) -> DocumentError {
         let names = self.names();
         let error = source.error(wanted.at, format!("there is no overlay `{}`", wanted.value));
         error.hinting(match nearest(&wanted.value, names.iter().map(String::as_str)) {
@@ -135,17 +130,8 @@ impl Shelf {
     }
 }
 
-fn unused(profile: &Profile, name: &str, at: usize, used: &[Overlay]) -> DocumentError {
-    let what = format!("`[overlays.{name}]` sets an overlay that isn't used");
-    let error = profile.source.error(at, what);
-    match nearest(name, used.iter().map(|o| o.name.as_str())) {
-        Some(near) => error.hinting(format!("did you mean `{near}`?")),
-        None => error.hinting(format!("add `{name}` to `overlays.use`, or remove the table")),
-    }
-}
-
 /// Whether an overlay or a secret can be called so: of a-z, 0-9, `-` and `_`.
-pub fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
 }
@@ -153,11 +139,11 @@ pub fn is_name(name: &str) -> bool {
 fn from_folder(name: &str, folder: &Path) -> Result<Overlay> {
     let path = folder.join(SPEC_FILE);
     let bytes = std::fs::read(&path).map_err(FileError::new("read", &path))?;
-    let source = Source::from_bytes(path.display().to_string(), &bytes)?;
+    let source = SourceText::from_bytes(path.display().to_string(), &bytes)?;
     overlay(name, source, files::from_folder(folder)?)
 }
 
-fn overlay(name: &str, source: Source, files: files::Files) -> Result<Overlay> {
+fn overlay(name: &str, source: SourceText, files: files::OverlayFiles) -> Result<Overlay> {
     let spec = spec::read(&source)?;
     Ok(Overlay { name: name.to_owned(), source, spec, files: files.image, client: files.client })
 }

@@ -1,19 +1,21 @@
 //! Settings: an overlay says what it takes, the profile's `[overlays.NAME]` is held against that.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use regex::Regex;
 use toml::de::DeValue;
 
 use super::Overlay;
-use crate::document::{DocumentError, Located, Section, integer, listed, nearest};
-use crate::profile::{Profile, RawValue};
+use crate::document::{DocumentError, Located, RawSettings, RawValue, Section, SourceText, integer};
+use crate::files::home;
+use crate::text::{listed, nearest};
 
 type Result<T, E = DocumentError> = std::result::Result<T, E>;
 
 /// What a setting holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum SettingType {
     /// Text.
     String,
     /// A whole number.
@@ -30,31 +32,31 @@ pub enum Kind {
 
 /// A setting as `overlay.toml` declares it.
 #[derive(Debug, Clone)]
-pub struct SettingSpec {
+pub(crate) struct SettingSpec {
     /// Its key.
-    pub name: String,
+    pub(crate) name: String,
     /// Its type.
-    pub kind: Kind,
+    pub(crate) kind: SettingType,
     /// What it is when the profile doesn't say.
-    pub default: Option<Value>,
+    pub(crate) default: Option<SettingValue>,
     /// Whether it may be absent without a default.
-    pub optional: bool,
+    pub(crate) optional: bool,
     /// The only texts allowed; any if empty.
-    pub one_of: Vec<String>,
+    pub(crate) one_of: Vec<String>,
     /// What texts must match.
-    pub pattern: Option<Regex>,
+    pub(crate) pattern: Option<Regex>,
     /// Smallest number.
-    pub min: Option<i64>,
+    pub(crate) min: Option<i64>,
     /// Largest number.
-    pub max: Option<i64>,
+    pub(crate) max: Option<i64>,
     /// One line for people.
-    pub help: String,
+    pub(crate) help: String,
 }
 
 /// A setting's value.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(untagged)]
-pub enum Value {
+pub(crate) enum SettingValue {
     /// Text, or one path.
     Text(String),
     /// A whole number.
@@ -66,18 +68,18 @@ pub enum Value {
 }
 
 /// All settings of one overlay, defaults filled in.
-pub type Values = BTreeMap<String, Value>;
+pub(crate) type Settings = BTreeMap<String, SettingValue>;
 
 impl SettingSpec {
     pub(super) fn read(name: &str, section: &Section<'_>) -> Result<Self> {
         let kind_name = section.required("type")?;
         let kind = match kind_name.value.as_str() {
-            "string" => Kind::String,
-            "integer" => Kind::Integer,
-            "boolean" => Kind::Boolean,
-            "list" => Kind::List,
-            "path" => Kind::Path,
-            "paths" => Kind::Paths,
+            "string" => SettingType::String,
+            "integer" => SettingType::Integer,
+            "boolean" => SettingType::Boolean,
+            "list" => SettingType::List,
+            "path" => SettingType::Path,
+            "paths" => SettingType::Paths,
             _ => {
                 let known = ["string", "integer", "boolean", "list", "path", "paths"];
                 let what = format!("`type` must be one of {}", listed(known.iter()));
@@ -111,31 +113,37 @@ impl SettingSpec {
     }
 
     /// What templates see when nobody set it.
-    fn absent(&self) -> Option<Value> {
+    fn absent(&self) -> Option<SettingValue> {
         let empty = match self.kind {
-            Kind::String | Kind::Path => Value::Text(String::new()),
-            Kind::Integer => Value::Integer(0),
-            Kind::Boolean => Value::Boolean(false),
-            Kind::List | Kind::Paths => Value::List(Vec::new()),
+            SettingType::String | SettingType::Path => SettingValue::Text(String::new()),
+            SettingType::Integer => SettingValue::Integer(0),
+            SettingType::Boolean => SettingValue::Boolean(false),
+            SettingType::List | SettingType::Paths => SettingValue::List(Vec::new()),
         };
         self.default.clone().or(self.optional.then_some(empty))
     }
 
     /// The value if `raw` is of the right kind, or what is wrong with it, to follow "`overlays.x.y` ".
-    fn accept(&self, raw: &RawValue) -> Result<Value, String> {
+    fn accept(&self, raw: &RawValue) -> Result<SettingValue, String> {
         let value = match (self.kind, raw) {
-            (Kind::String | Kind::Path, RawValue::Text(text)) => Value::Text(text.clone()),
-            (Kind::Integer, RawValue::Integer(number)) => Value::Integer(*number),
-            (Kind::Boolean, RawValue::Boolean(value)) => Value::Boolean(*value),
-            (Kind::List | Kind::Paths, RawValue::List(list)) => Value::List(list.clone()),
-            (Kind::List | Kind::Paths, RawValue::Text(one)) => Value::List(vec![one.clone()]),
+            (SettingType::String | SettingType::Path, RawValue::Text(text)) => {
+                SettingValue::Text(text.clone())
+            }
+            (SettingType::Integer, RawValue::Integer(number)) => SettingValue::Integer(*number),
+            (SettingType::Boolean, RawValue::Boolean(value)) => SettingValue::Boolean(*value),
+            (SettingType::List | SettingType::Paths, RawValue::List(list)) => {
+                SettingValue::List(list.clone())
+            }
+            (SettingType::List | SettingType::Paths, RawValue::Text(one)) => {
+                SettingValue::List(vec![one.clone()])
+            }
             _ => return Err(format!("must be {}", self.kind.wanted())),
         };
         match &value {
-            Value::Text(text) => self.accept_text(text)?,
-            Value::List(list) => list.iter().try_for_each(|text| self.accept_text(text))?,
-            Value::Integer(number) => self.accept_number(*number)?,
-            Value::Boolean(_) => {}
+            SettingValue::Text(text) => self.accept_text(text)?,
+            SettingValue::List(list) => list.iter().try_for_each(|text| self.accept_text(text))?,
+            SettingValue::Integer(number) => self.accept_number(*number)?,
+            SettingValue::Boolean(_) => {}
         }
         Ok(value)
     }
@@ -169,7 +177,7 @@ impl SettingSpec {
     }
 }
 
-impl Kind {
+impl SettingType {
     fn wanted(self) -> &'static str {
         match self {
             Self::String => "a string",
@@ -182,37 +190,39 @@ impl Kind {
     }
 }
 
-fn default(kind: Kind, value: &DeValue<'_>) -> Option<Value> {
+fn default(kind: SettingType, value: &DeValue<'_>) -> Option<SettingValue> {
     Some(match kind {
-        Kind::String | Kind::Path => Value::Text(value.as_str()?.to_owned()),
-        Kind::Integer => Value::Integer(integer(value)?),
-        Kind::Boolean => Value::Boolean(value.as_bool()?),
-        Kind::List | Kind::Paths => {
+        SettingType::String | SettingType::Path => SettingValue::Text(value.as_str()?.to_owned()),
+        SettingType::Integer => SettingValue::Integer(integer(value)?),
+        SettingType::Boolean => SettingValue::Boolean(value.as_bool()?),
+        SettingType::List | SettingType::Paths => {
             let texts = value.as_array()?.iter().map(|v| v.get_ref().as_str().map(str::to_owned));
-            Value::List(texts.collect::<Option<_>>()?)
+            SettingValue::List(texts.collect::<Option<_>>()?)
         }
     })
 }
 
-/// The settings of `overlay` as `profile` has them, checked.
-pub fn check(overlay: &Overlay, profile: &Profile) -> Result<Values> {
+/// Where the settings of an overlay were written.
+#[derive(Clone, Copy)]
+pub(crate) struct Written<'a> {
+    /// The profile's text, for messages about its lines.
+    pub(crate) source: &'a SourceText,
+    /// The folder that relative paths start from.
+    pub(crate) folder: &'a Path,
+    /// `[overlays.NAME]`, if the profile has it.
+    pub(crate) settings: Option<&'a Located<RawSettings>>,
+}
+
+/// The settings of `overlay` as written, checked, with defaults for the others.
+pub(crate) fn check(overlay: &Overlay, written: Written<'_>) -> Result<Settings> {
     let nothing = Located { value: BTreeMap::new(), at: 0 };
-    let raw = profile.settings.get(&overlay.name).unwrap_or(&nothing);
+    let raw = written.settings.unwrap_or(&nothing);
     let specs = &overlay.spec.settings;
-    let complain = |at: usize, what: String| profile.source.error(at, what);
-    for (key, value) in &raw.value {
-        if specs.iter().any(|s| s.name == *key) {
-            continue;
-        }
-        let error = complain(value.at, format!("unknown key `{key}` in `[overlays.{}]`", overlay.name));
-        let known = || specs.iter().map(|s| s.name.as_str());
-        return Err(match nearest(key, known()) {
-            Some(near) => error.hinting(format!("did you mean `{near}`?")),
-            None if specs.is_empty() => error.hinting("this overlay has no settings"),
-            None => error.hinting(format!("known keys: {}", listed(known()))),
-        });
+    let complain = |at: usize, what: String| written.source.error(at, what);
+    if let Some((key, value)) = raw.value.iter().find(|(key, _)| !specs.iter().any(|s| s.name == **key)) {
+        return Err(unknown(overlay, key, value.at, written.source));
     }
-    let mut values = Values::new();
+    let mut values = Settings::new();
     for spec in specs {
         let dotted = format!("`overlays.{}.{}`", overlay.name, spec.name);
         let value = match raw.value.get(&spec.name) {
@@ -220,7 +230,7 @@ pub fn check(overlay: &Overlay, profile: &Profile) -> Result<Values> {
                 let value = spec.accept(&given.value).map_err(|why| {
                     complain(given.at, format!("{dotted} {why}")).hinting(spec.help.clone())
                 })?;
-                resolved(spec.kind, value, profile)
+                resolved(spec.kind, value, written.folder)
                     .map_err(|why| complain(given.at, format!("{dotted} {why}")))?
             }
             None => spec
@@ -232,10 +242,21 @@ pub fn check(overlay: &Overlay, profile: &Profile) -> Result<Values> {
     Ok(values)
 }
 
-/// Paths are relative to the profile and must be there.
-fn resolved(kind: Kind, value: Value, profile: &Profile) -> Result<Value, String> {
+/// The error for a setting that the overlay doesn't declare.
+fn unknown(overlay: &Overlay, key: &str, at: usize, source: &SourceText) -> DocumentError {
+    let error = source.error(at, format!("unknown key `{key}` in `[overlays.{}]`", overlay.name));
+    let known = || overlay.spec.settings.iter().map(|s| s.name.as_str());
+    match nearest(key, known()) {
+        Some(near) => error.hinting(format!("did you mean `{near}`?")),
+        None if known().next().is_none() => error.hinting("this overlay has no settings"),
+        None => error.hinting(format!("known keys: {}", listed(known()))),
+    }
+}
+
+/// Paths are relative to the profile and must exist.
+fn resolved(kind: SettingType, value: SettingValue, folder: &Path) -> Result<SettingValue, String> {
     let find = |written: String| {
-        let path = profile.resolve(&written);
+        let path = home::resolve(&written, folder);
         if path.exists() {
             Ok(path.display().to_string())
         } else {
@@ -243,9 +264,11 @@ fn resolved(kind: Kind, value: Value, profile: &Profile) -> Result<Value, String
         }
     };
     match (kind, value) {
-        (Kind::Path, Value::Text(written)) if !written.is_empty() => find(written).map(Value::Text),
-        (Kind::Paths, Value::List(list)) => {
-            list.into_iter().map(find).collect::<Result<_, _>>().map(Value::List)
+        (SettingType::Path, SettingValue::Text(written)) if !written.is_empty() => {
+            find(written).map(SettingValue::Text)
+        }
+        (SettingType::Paths, SettingValue::List(list)) => {
+            list.into_iter().map(find).collect::<Result<_, _>>().map(SettingValue::List)
         }
         (_, value) => Ok(value),
     }
@@ -254,7 +277,6 @@ fn resolved(kind: Kind, value: Value, profile: &Profile) -> Result<Value, String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::Source;
     use crate::overlay::spec;
 
     const SPEC: &str = r#"
@@ -272,15 +294,21 @@ mod tests {
     "#;
 
     fn values(settings: &str) -> String {
-        let source = Source::new("overlay.toml", SPEC);
+        let source = SourceText::new("overlay.toml", SPEC);
         let spec = spec::read(&source).unwrap();
         let overlay = Overlay { name: "vip".into(), source, spec, files: Vec::new(), client: Vec::new() };
-        let profile = format!(
-            "[cluster]\nname = \"m\"\nvip = \"10.0.0.1\"\n[base]\nimage = \"sample\"\n[[node]]\nname = \"a\"\n\
-             [overlays]\nuse = [\"vip\"]\n[overlays.vip]\n{settings}\n"
-        );
-        let profile = Profile::parse(Source::new("p.toml", profile), "".into(), None).unwrap();
-        match check(&overlay, &profile) {
+        let profile = SourceText::new("p.toml", format!("[overlays.vip]\n{settings}\n"));
+        let table = profile.parse().unwrap();
+        let root = profile.root(&table);
+        let section = root.section("overlays").unwrap().unwrap().section("vip").unwrap().unwrap();
+        let mut raw = RawSettings::new();
+        for key in section.keys() {
+            let value = RawValue::of(section.value(&key.value).unwrap().0);
+            raw.insert(key.value, Located { value, at: key.at });
+        }
+        let settings = Located { value: raw, at: section.at() };
+        let written = Written { source: &profile, folder: "".as_ref(), settings: Some(&settings) };
+        match check(&overlay, written) {
             Ok(values) => format!("{values:?}"),
             Err(e) => e.to_string(),
         }
@@ -292,7 +320,7 @@ mod tests {
         assert!(fine.contains("\"router_id\": Integer(51)"), "{fine}");
         assert_eq!(
             values("version = \"v1\"\nrouter_id = 256"),
-            "`p.toml` line 12: `overlays.vip.router_id` is 256, not between 1 and 255"
+            "`p.toml` line 3: `overlays.vip.router_id` is 256, not between 1 and 255"
         );
         assert!(values("version = \"1\"").contains("which doesn't match"));
         assert!(values("version = 1").ends_with("must be a string"));

@@ -5,112 +5,114 @@
 
 use regex::Regex;
 
-use super::settings::{Kind, SettingSpec};
-use crate::document::{DocumentError, Located, Section, Source, nearest};
-use crate::secrets::{self, Alphabet, SecretSpec};
+use super::settings::{SettingSpec, SettingType};
+use crate::digest::Sha256;
+use crate::document::{DocumentError, Located, Section, SourceText};
+use crate::secrets::{Alphabet, SecretKind, SecretSpec};
+use crate::text::nearest;
 
 type Result<T> = std::result::Result<T, DocumentError>;
 
 /// A condition: a template expression, or nothing for "always".
-pub type When = Option<Located<String>>;
+pub(crate) type When = Option<Located<String>>;
 
 /// Everything in `overlay.toml`.
 #[derive(Debug, Clone, Default)]
-pub struct Spec {
+pub(crate) struct Spec {
     /// One line for people.
-    pub summary: String,
+    pub(crate) summary: String,
     /// Overlays that come first.
-    pub needs: Vec<Located<String>>,
+    pub(crate) needs: Vec<Located<String>>,
     /// `[settings.NAME]`.
-    pub settings: Vec<SettingSpec>,
+    pub(crate) settings: Vec<SettingSpec>,
     /// `[[packages]]`: Debian packages installed at first boot.
-    pub packages: Vec<Names>,
+    pub(crate) packages: Vec<Names>,
     /// `[[services]]`: systemd units enabled at first boot.
-    pub services: Vec<Names>,
+    pub(crate) services: Vec<Names>,
     /// `[[fetch]]`: files from the network.
-    pub fetches: Vec<Fetch>,
+    pub(crate) fetches: Vec<Fetch>,
     /// `[[include]]`: the user's own files.
-    pub includes: Vec<Include>,
+    pub(crate) includes: Vec<Include>,
     /// `[[file]]`: mode, owner or condition of a file in the folder.
-    pub files: Vec<FileRule>,
+    pub(crate) files: Vec<FileRule>,
     /// `[[dir]]`.
-    pub dirs: Vec<Dir>,
+    pub(crate) dirs: Vec<Dir>,
     /// `[[link]]`.
-    pub links: Vec<Link>,
+    pub(crate) links: Vec<Link>,
     /// `[[patch]]`: edits of files that the base has.
-    pub patches: Vec<PatchSpec>,
+    pub(crate) patches: Vec<PatchSpec>,
     /// `[[check]]`.
-    pub checks: Vec<Check>,
+    pub(crate) checks: Vec<Check>,
     /// `[[secret]]`.
-    pub secrets: Vec<SecretSpec>,
+    pub(crate) secrets: Vec<SecretSpec>,
 }
 
 /// Names under a condition.
 #[derive(Debug, Clone)]
-pub struct Names {
+pub(crate) struct Names {
     /// Each a template.
-    pub names: Vec<Located<String>>,
+    pub(crate) names: Vec<Located<String>>,
     /// An expression that gives a list of names instead.
-    pub from: When,
+    pub(crate) from: When,
     /// Condition.
-    pub when: When,
+    pub(crate) when: When,
 }
 
 /// A file that is fetched when the image is built.
 #[derive(Debug, Clone)]
-pub struct Fetch {
+pub(crate) struct Fetch {
     /// Where it goes, a template.
-    pub path: Located<String>,
+    pub(crate) path: Located<String>,
     /// Its bits and owner.
-    pub attributes: Attributes,
+    pub(crate) attributes: AttributesSpec,
     /// From where, a template.
-    pub url: Located<String>,
+    pub(crate) url: Located<String>,
     /// An expression that may name a local file instead.
-    pub local: When,
+    pub(crate) local: When,
     /// An expression that may give its SHA-256.
-    pub sha256: When,
+    pub(crate) sha256: When,
     /// Known hashes by [`Fetch::pin_key`].
-    pub pins: Vec<(String, String)>,
+    pub(crate) pins: Vec<(String, Sha256)>,
     /// An expression to look into [`Fetch::pins`] with.
-    pub pin_key: When,
+    pub(crate) pin_key: When,
     /// The URL of a checksum file, a template.
-    pub sums: When,
+    pub(crate) sums: When,
     /// Its name in that file.
-    pub sums_name: Option<String>,
+    pub(crate) sums_name: Option<String>,
     /// The OpenPGP fingerprint that the content, a key, must have.
-    pub fingerprint: Option<String>,
+    pub(crate) fingerprint: Option<String>,
     /// Condition.
-    pub when: When,
+    pub(crate) when: When,
 }
 
 /// The user's files, named by a setting.
 #[derive(Debug, Clone)]
-pub struct Include {
+pub(crate) struct Include {
     /// The setting, of a path kind.
-    pub setting: Located<String>,
+    pub(crate) setting: Located<String>,
     /// The folder they go to.
-    pub into: Located<String>,
+    pub(crate) into: Located<String>,
     /// Their bits and owner.
-    pub attributes: Attributes,
+    pub(crate) attributes: AttributesSpec,
     /// The only endings taken; all if empty.
-    pub extensions: Vec<String>,
+    pub(crate) extensions: Vec<String>,
     /// What the files must be.
-    pub format: Option<Format>,
+    pub(crate) format: Option<IncludeFormat>,
     /// What their names, without folders, must match.
-    pub names: Option<Regex>,
+    pub(crate) names: Option<Regex>,
     /// Names up to the first dot, of files or folders, that are taken.
-    pub reserved: Vec<String>,
+    pub(crate) reserved: Vec<String>,
     /// Whether no two may have the same name up to the first dot, in whatever folders they are.
-    pub one_per_stem: bool,
+    pub(crate) one_per_stem: bool,
     /// What a good name is, for whoever used another.
-    pub names_hint: Option<String>,
+    pub(crate) names_hint: Option<String>,
     /// Condition.
-    pub when: When,
+    pub(crate) when: When,
 }
 
 /// What the user's files are checked to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum IncludeFormat {
     /// YAML or JSON, each document an object of Kubernetes.
     Kubernetes,
     /// YAML with one mapping.
@@ -119,76 +121,76 @@ pub enum Format {
 
 /// Permission bits and owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attributes {
+pub(crate) struct AttributesSpec {
     /// Permission bits; `None` is the usual for its kind.
-    pub mode: Option<u16>,
+    pub(crate) mode: Option<u16>,
     /// User and group number.
-    pub owner: (u32, u32),
+    pub(crate) owner: (u32, u32),
 }
 
 /// Says something about a file of the overlay's folder.
 #[derive(Debug, Clone)]
-pub struct FileRule {
+pub(crate) struct FileRule {
     /// Its path in the image; `boot:/…` on the FAT.
-    pub path: Located<String>,
+    pub(crate) path: Located<String>,
     /// Its bits and owner.
-    pub attributes: Attributes,
+    pub(crate) attributes: AttributesSpec,
     /// Whether it is left out when it renders to nothing.
-    pub skip_empty: bool,
+    pub(crate) skip_empty: bool,
     /// Condition.
-    pub when: When,
+    pub(crate) when: When,
 }
 
 /// A folder.
 #[derive(Debug, Clone)]
-pub struct Dir {
+pub(crate) struct Dir {
     /// Where, a template.
-    pub path: Located<String>,
+    pub(crate) path: Located<String>,
     /// Its bits and owner.
-    pub attributes: Attributes,
+    pub(crate) attributes: AttributesSpec,
     /// Condition.
-    pub when: When,
+    pub(crate) when: When,
 }
 
 /// A symlink.
 #[derive(Debug, Clone)]
-pub struct Link {
+pub(crate) struct Link {
     /// Where, a template.
-    pub path: Located<String>,
+    pub(crate) path: Located<String>,
     /// To what, a template.
-    pub target: Located<String>,
+    pub(crate) target: Located<String>,
     /// Condition.
-    pub when: When,
+    pub(crate) when: When,
 }
 
 /// A regex replacement in a file of the base.
 #[derive(Debug, Clone)]
-pub struct PatchSpec {
+pub(crate) struct PatchSpec {
     /// Which file; `boot:/…` on the FAT.
-    pub path: Located<String>,
+    pub(crate) path: Located<String>,
     /// What is looked for, `^` and `$` at each line.
-    pub pattern: Regex,
+    pub(crate) pattern: Regex,
     /// What comes instead: a template, then `$1` and the like.
-    pub replace: Located<String>,
+    pub(crate) replace: Located<String>,
     /// Whether no match is an error.
-    pub required: bool,
+    pub(crate) required: bool,
     /// Condition.
-    pub when: When,
+    pub(crate) when: When,
 }
 
 /// A condition that must hold.
 #[derive(Debug, Clone)]
-pub struct Check {
+pub(crate) struct Check {
     /// An expression.
-    pub that: Located<String>,
+    pub(crate) that: Located<String>,
     /// What to say when it doesn't hold, a template.
-    pub message: Located<String>,
+    pub(crate) message: Located<String>,
     /// The next step, a template.
-    pub hint: When,
+    pub(crate) hint: When,
 }
 
 /// Reads the file.
-pub fn read(source: &Source) -> Result<Spec> {
+pub(crate) fn read(source: &SourceText) -> Result<Spec> {
     let table = source.parse()?;
     let root = source.root(&table);
     let spec = Spec {
@@ -256,19 +258,23 @@ fn fetch(section: &Section<'_>) -> Result<Fetch> {
         url: section.required("url")?,
         local: section.string("local")?,
         sha256: section.string("sha256")?,
-        pins: section.string_map("pins")?,
+        pins: pins(section)?,
         pin_key: section.string("pin_key")?,
         sums: section.string("sums")?,
         sums_name: section.string("sums_name")?.map(|s| s.value),
         fingerprint: section.string("openpgp_fingerprint")?.map(|s| s.value),
         when: section.string("when")?,
     };
-    for (key, hash) in &fetch.pins {
-        if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(section.error(format!("the pin of `{key}` isn't a SHA-256")));
-        }
-    }
     Ok(fetch)
+}
+
+/// `pins`: a table of hashes by version.
+fn pins(section: &Section<'_>) -> Result<Vec<(String, Sha256)>> {
+    let parse = |(key, text): (String, String)| match text.parse() {
+        Ok(hash) => Ok((key, hash)),
+        Err(_) => Err(section.error(format!("the pin of `{key}` isn't a SHA-256"))),
+    };
+    section.string_map("pins")?.into_iter().map(parse).collect()
 }
 
 fn include(section: &Section<'_>) -> Result<Include> {
@@ -289,11 +295,11 @@ fn include(section: &Section<'_>) -> Result<Include> {
     })
 }
 
-fn format(section: &Section<'_>) -> Result<Option<Format>> {
+fn format(section: &Section<'_>) -> Result<Option<IncludeFormat>> {
     let Some(written) = section.string("format")? else { return Ok(None) };
     match written.value.as_str() {
-        "kubernetes" => Ok(Some(Format::Kubernetes)),
-        "yaml" => Ok(Some(Format::Yaml)),
+        "kubernetes" => Ok(Some(IncludeFormat::Kubernetes)),
+        "yaml" => Ok(Some(IncludeFormat::Yaml)),
         _ => Err(section.error_at(written.at, "`format` must be `kubernetes` or `yaml`")),
     }
 }
@@ -336,17 +342,17 @@ fn secret(section: &Section<'_>) -> Result<SecretSpec> {
     if !super::is_name(&name.value) {
         return Err(section.error_at(name.at, format!("`{}` isn't a secret's name", name.value)));
     }
-    let letters = |alphabet| Ok(secrets::Kind::Letters { alphabet, length: length(section)? });
+    let letters = |alphabet| Ok(SecretKind::Letters { alphabet, length: length(section)? });
     let kind = match kind.value.as_str() {
         "hex" => letters(Alphabet::Hex)?,
         "alphanumeric" => letters(Alphabet::Alphanumeric)?,
-        "key" => secrets::Kind::Key,
+        "key" => SecretKind::Key,
         // One for each node would be a cluster whose nodes don't believe each other: no `per_node` here.
         "ca" => {
-            let kind = secrets::Kind::Ca { common_name: section.required("common_name")? };
+            let kind = SecretKind::Ca { common_name: section.required("common_name")? };
             return Ok(SecretSpec { name, kind, per_node: false });
         }
-        "certificate" => secrets::Kind::Certificate {
+        "certificate" => SecretKind::Certificate {
             issuer: section.required("issuer")?,
             common_name: section.required("common_name")?,
             organization: section.string("organization")?,
@@ -365,7 +371,7 @@ fn length(section: &Section<'_>) -> Result<usize> {
     letters.ok_or_else(|| section.error_at(length.at, "`length` must lie between 8 and 256"))
 }
 
-fn attributes(section: &Section<'_>) -> Result<Attributes> {
+fn attributes(section: &Section<'_>) -> Result<AttributesSpec> {
     let mode = match section.string("mode")? {
         None => None,
         Some(written) => Some(octal(&written.value).ok_or_else(|| {
@@ -380,7 +386,7 @@ fn attributes(section: &Section<'_>) -> Result<Attributes> {
                 .hinting("user and group are numbers: names aren't known before the image runs")
         })?,
     };
-    Ok(Attributes { mode, owner })
+    Ok(AttributesSpec { mode, owner })
 }
 
 fn octal(text: &str) -> Option<u16> {
@@ -393,10 +399,11 @@ fn numbers(text: &str) -> Option<(u32, u32)> {
     Some((user.parse().ok()?, group.parse().ok()?))
 }
 
-fn includes_name_path_settings(source: &Source, spec: &Spec) -> Result<()> {
+fn includes_name_path_settings(source: &SourceText, spec: &Spec) -> Result<()> {
     for include in &spec.includes {
         let name = &include.setting.value;
-        let fits = |s: &&SettingSpec| s.name == *name && matches!(s.kind, Kind::Path | Kind::Paths);
+        let fits =
+            |s: &&SettingSpec| s.name == *name && matches!(s.kind, SettingType::Path | SettingType::Paths);
         if spec.settings.iter().find(fits).is_none() {
             let what =
                 format!("`[[include]]` names `{name}`, which isn't a setting of type `path` or `paths`");
@@ -407,14 +414,14 @@ fn includes_name_path_settings(source: &Source, spec: &Spec) -> Result<()> {
 }
 
 /// No two of one name, and every issuer a CA of the same overlay.
-fn secrets_fit_together(source: &Source, all: &[SecretSpec]) -> Result<()> {
+fn secrets_fit_together(source: &SourceText, all: &[SecretSpec]) -> Result<()> {
     for (index, spec) in all.iter().enumerate() {
         let name = &spec.name.value;
         if all[..index].iter().any(|other| other.name.value == *name) {
             return Err(source.error(spec.name.at, format!("there are two secrets called `{name}`")));
         }
-        let secrets::Kind::Certificate { issuer, .. } = &spec.kind else { continue };
-        let is_ca = |s: &&SecretSpec| matches!(s.kind, secrets::Kind::Ca { .. });
+        let SecretKind::Certificate { issuer, .. } = &spec.kind else { continue };
+        let is_ca = |s: &&SecretSpec| matches!(s.kind, SecretKind::Ca { .. });
         let cas: Vec<&str> = all.iter().filter(is_ca).map(|s| s.name.value.as_str()).collect();
         if !cas.contains(&issuer.value.as_str()) {
             let what = format!("`issuer` names `{}`, which isn't a secret of kind `ca` here", issuer.value);
@@ -433,7 +440,7 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        read(&Source::new("overlay.toml", format!("summary = \"x\"\n{text}"))).unwrap_err().to_string()
+        read(&SourceText::new("overlay.toml", format!("summary = \"x\"\n{text}"))).unwrap_err().to_string()
     }
 
     #[test]

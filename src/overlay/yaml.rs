@@ -32,11 +32,11 @@ pub(super) struct Yaml {
 #[derive(Debug)]
 struct Node {
     line: usize,
-    value: Value,
+    value: NodeValue,
 }
 
 #[derive(Debug)]
-enum Value {
+enum NodeValue {
     Null,
     Text(Box<str>),
     /// A number, true or false.
@@ -81,37 +81,37 @@ impl<'a> Item<'a> {
     /// What it is, for messages.
     pub(super) fn kind(self) -> &'static str {
         match &self.node.value {
-            Value::Null => "nothing",
-            Value::Text(_) => "a text",
-            Value::Other(_) => "a number, true or false",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a mapping",
+            NodeValue::Null => "nothing",
+            NodeValue::Text(_) => "a text",
+            NodeValue::Other(_) => "a number, true or false",
+            NodeValue::List(_) => "a list",
+            NodeValue::Map(_) => "a mapping",
         }
     }
 
     /// Its text, if it is one.
     pub(super) fn text(self) -> Option<&'a str> {
-        if let Value::Text(text) = &self.node.value { Some(text) } else { None }
+        if let NodeValue::Text(text) = &self.node.value { Some(text) } else { None }
     }
 
     /// How a number, true or false is written.
     pub(super) fn written(self) -> Option<&'a str> {
-        if let Value::Other(text) = &self.node.value { Some(text) } else { None }
+        if let NodeValue::Other(text) = &self.node.value { Some(text) } else { None }
     }
 
     /// Whether there is nothing.
     pub(super) fn is_empty(self) -> bool {
-        matches!(self.node.value, Value::Null)
+        matches!(self.node.value, NodeValue::Null)
     }
 
     /// Whether it is a mapping.
     pub(super) fn is_map(self) -> bool {
-        matches!(self.node.value, Value::Map(_))
+        matches!(self.node.value, NodeValue::Map(_))
     }
 
     /// The items of a list.
     pub(super) fn list(self) -> Option<impl Iterator<Item = Item<'a>>> {
-        let Value::List(ids) = &self.node.value else { return None };
+        let NodeValue::List(ids) = &self.node.value else { return None };
         let yaml = self.yaml;
         Some(ids.iter().filter_map(move |id| yaml.item(*id)))
     }
@@ -121,7 +121,7 @@ impl<'a> Item<'a> {
         // Each mapping is looked into once, whatever refers to it.
         let (mut open, mut seen) = (vec![self], BTreeSet::new());
         while let Some(item) = open.pop() {
-            let Value::Map(pairs) = &item.node.value else { continue };
+            let NodeValue::Map(pairs) = &item.node.value else { continue };
             if !seen.insert(std::ptr::from_ref(item.node)) {
                 continue;
             }
@@ -181,12 +181,13 @@ impl Builder {
                     Some(tag) => !tag.is_yaml_core_schema_tag("str"),
                     None => style == ScalarStyle::Plain,
                 };
-                let id = self.add(line, if is_plain { plain(&text) } else { Value::Text(text.into()) })?;
+                let id =
+                    self.add(line, if is_plain { plain(&text) } else { NodeValue::Text(text.into()) })?;
                 self.anchors.insert(anchor, id);
                 self.place(id)
             }
-            Event::SequenceStart(_, anchor, _) => self.begin(line, Value::List(Vec::new()), anchor),
-            Event::MappingStart(_, anchor, _) => self.begin(line, Value::Map(Vec::new()), anchor),
+            Event::SequenceStart(_, anchor, _) => self.begin(line, NodeValue::List(Vec::new()), anchor),
+            Event::MappingStart(_, anchor, _) => self.begin(line, NodeValue::Map(Vec::new()), anchor),
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(done) = self.open.pop() else { return Ok(()) };
                 self.anchors.insert(done.anchor, done.id);
@@ -201,13 +202,13 @@ impl Builder {
         }
     }
 
-    fn begin(&mut self, line: usize, value: Value, anchor: usize) -> Result<()> {
+    fn begin(&mut self, line: usize, value: NodeValue, anchor: usize) -> Result<()> {
         let id = self.add(line, value)?;
         self.open.push(Open { id, anchor, key: None, keys: HashMap::new() });
         Ok(())
     }
 
-    fn add(&mut self, line: usize, value: Value) -> Result<usize> {
+    fn add(&mut self, line: usize, value: NodeValue) -> Result<usize> {
         if self.nodes.len() >= MOST_NODES {
             return Err(YamlError { line, what: format!("more than {MOST_NODES} values are too many") });
         }
@@ -221,7 +222,7 @@ impl Builder {
             self.roots.push(id);
             return Ok(());
         };
-        if let Some(Node { value: Value::List(items), .. }) = self.nodes.get_mut(open.id) {
+        if let Some(Node { value: NodeValue::List(items), .. }) = self.nodes.get_mut(open.id) {
             items.push(id);
             return Ok(());
         }
@@ -229,7 +230,7 @@ impl Builder {
             open.key = Some(id);
             return unique(&self.nodes, &mut open.keys, id);
         };
-        if let Some(Node { value: Value::Map(pairs), .. }) = self.nodes.get_mut(open.id) {
+        if let Some(Node { value: NodeValue::Map(pairs), .. }) = self.nodes.get_mut(open.id) {
             pairs.push((key, id));
         }
         Ok(())
@@ -246,7 +247,7 @@ impl Builder {
 
 /// Refuses a key that its mapping has already: all but the last would be lost without a word.
 fn unique(nodes: &[Node], keys: &mut HashMap<Box<str>, usize>, id: usize) -> Result<()> {
-    let Some(Node { line, value: Value::Text(key) | Value::Other(key) }) = nodes.get(id) else {
+    let Some(Node { line, value: NodeValue::Text(key) | NodeValue::Other(key) }) = nodes.get(id) else {
         return Ok(());
     };
     match keys.insert(key.clone(), *line) {
@@ -258,11 +259,11 @@ fn unique(nodes: &[Node], keys: &mut HashMap<Box<str>, usize>, id: usize) -> Res
 }
 
 /// What an unquoted scalar is.
-fn plain(text: &str) -> Value {
+fn plain(text: &str) -> NodeValue {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        _ if is_boolean(text) || is_number(text) => Value::Other(text.into()),
-        _ => Value::Text(text.into()),
+        "" | "~" | "null" | "Null" | "NULL" => NodeValue::Null,
+        _ if is_boolean(text) || is_number(text) => NodeValue::Other(text.into()),
+        _ => NodeValue::Text(text.into()),
     }
 }
 

@@ -1,13 +1,15 @@
 //! The plan: what will be written to one node's image, as a value.
 //!
-//! Pure: the same profile, overlays, secrets and base facts give the same plan. Nothing here opens an
-//! image; [`make`] renders, `crate::image` applies and reads back, the manifest records.
+//! Values only: nothing here opens an image, a file or a socket, or imports from another room. `compose`
+//! makes a plan, `image` applies it and reads it back, the manifest records it.
 
-pub mod context;
-pub mod make;
-mod path;
-pub mod show;
-pub mod want;
+mod area;
+mod attributes;
+mod base_facts;
+mod expect;
+pub(crate) mod path;
+pub(crate) mod show;
+mod want;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,80 +17,74 @@ use std::sync::Arc;
 use regex::Regex;
 
 use crate::digest::Sha256;
-use crate::error::FileError;
 
-pub use crate::attributes::Attributes;
-pub use crate::overlay::Area;
-pub use make::{Inputs, PlanError, make};
+pub(crate) use area::Area;
+pub(crate) use attributes::Attributes;
+pub(crate) use base_facts::BaseFacts;
+pub(crate) use expect::{ExpectedPath, PathState};
+pub(crate) use want::{Assets, NotFetched, Proof, Unfetched, Want};
 
 /// Everything that will be written to one node's image, in the order of [`Edit::key`].
 #[derive(Debug, Clone)]
-pub struct Plan {
-    /// The node's name.
-    pub node: String,
+pub(crate) struct Plan {
+    pub(crate) node: String,
     /// Parents before children.
-    pub edits: Vec<Edit>,
+    pub(crate) edits: Vec<Edit>,
 }
 
 /// One path and what it will be.
 #[derive(Debug, Clone)]
-pub struct Edit {
-    /// On which file system.
-    pub area: Area,
+pub(crate) struct Edit {
+    pub(crate) area: Area,
     /// Absolute, with `/`.
-    pub path: String,
-    /// The overlay that wants it.
-    pub overlay: String,
-    /// What it will be.
-    pub action: Action,
+    pub(crate) path: String,
+    /// The overlay that declares it.
+    pub(crate) overlay: String,
+    pub(crate) action: Action,
     /// Made with a secret: its content and hash are shown nowhere.
-    pub secret: bool,
+    pub(crate) secret: bool,
 }
 
-/// What becomes of a path.
+/// What is done at a path.
 #[derive(Debug, Clone)]
-pub enum Action {
-    /// A folder; an existing one gets this mode and owner.
+pub(crate) enum Action {
+    /// Creates a directory; an existing one gets this mode and owner.
     Directory(Attributes),
-    /// A file, in the place of an existing one.
-    File(Content, Attributes),
-    /// A symlink, in the place of an existing one.
-    Symlink {
-        /// What it points to.
-        target: String,
-    },
-    /// A change of a file that the base has; mode and owner stay.
+    /// Writes a file and replaces an existing one.
+    File(FileContent, Attributes),
+    /// Creates a symlink and replaces an existing one.
+    Symlink { target: String },
+    /// Changes a file of the base; mode and owner stay.
     Patch(Patch),
 }
 
 /// What a file holds.
 #[derive(Debug, Clone)]
-pub enum Content {
+pub(crate) enum FileContent {
     /// Bytes made from an overlay.
     Inline(Arc<[u8]>),
-    /// A verified file in the cache or of the user's.
+    /// A verified file of this machine, in the cache or the user's own.
     Fetched(Asset),
+    /// A file that is not fetched yet: enough to show a plan, not to build.
+    Pending { origin: String, sha256: Option<Sha256> },
 }
 
-/// A fetched file, ready to be copied in.
-#[derive(Debug, Clone)]
-pub struct Asset {
-    /// Where it lies now; `None` when the plan is only shown and nothing was fetched.
-    pub file: Option<PathBuf>,
+/// A file of this machine, hashed, to be copied into the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asset {
+    pub(crate) file: PathBuf,
     /// Where it came from: a URL or a path.
-    pub origin: String,
-    /// In bytes, if known.
-    pub size: Option<u64>,
-    /// Lower-case hex, if known.
-    pub sha256: Option<String>,
+    pub(crate) origin: String,
+    /// In bytes.
+    pub(crate) size: u64,
+    pub(crate) sha256: Sha256,
 }
 
 /// A change of a file's content.
 #[derive(Debug, Clone)]
-pub enum Patch {
+pub(crate) enum Patch {
     /// Replaces every match.
     Regex {
-        /// What is looked for.
         pattern: Regex,
         /// With `$1` and the like.
         replace: String,
@@ -101,32 +97,47 @@ pub enum Patch {
 
 impl Edit {
     /// Sorts edits: by file system, then by path, so that parents come first.
-    pub fn key(&self) -> (Area, &str) {
+    pub(crate) fn key(&self) -> (Area, &str) {
         (self.area, &self.path)
     }
 
     /// Its path as messages show it.
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         self.area.shown(&self.path)
     }
 }
 
 impl Asset {
-    /// A file of the user's, hashed as it is now.
-    pub fn local(path: &Path) -> Result<Self, FileError> {
-        let file = std::fs::File::open(path).map_err(FileError::new("read", path))?;
-        let (sha256, size) = Sha256::of_reader(file).map_err(FileError::new("read", path))?;
-        let (origin, sha256) = (path.display().to_string(), sha256.to_string());
-        Ok(Self { file: Some(path.to_path_buf()), origin, size: Some(size), sha256: Some(sha256) })
+    /// A file of the user's, whose size and hash were just computed.
+    pub(crate) fn local(path: &Path, (sha256, size): (Sha256, u64)) -> Self {
+        Self { file: path.to_path_buf(), origin: path.display().to_string(), size, sha256 }
     }
 }
 
-impl Content {
+impl FileContent {
     /// In bytes, if known.
-    pub fn size(&self) -> Option<u64> {
+    pub(crate) fn size(&self) -> Option<u64> {
         match self {
             Self::Inline(bytes) => Some(bytes.len() as u64),
-            Self::Fetched(asset) => asset.size,
+            Self::Fetched(asset) => Some(asset.size),
+            Self::Pending { .. } => None,
+        }
+    }
+
+    /// The hash of the content, if known.
+    pub(crate) fn sha256(&self) -> Option<Sha256> {
+        match self {
+            Self::Inline(bytes) => Some(Sha256::of(bytes)),
+            Self::Fetched(asset) => Some(asset.sha256),
+            Self::Pending { sha256, .. } => *sha256,
+        }
+    }
+
+    /// The URL or path that it was or will be fetched from.
+    pub(crate) fn origin(&self) -> Option<&str> {
+        match self {
+            Self::Inline(_) => None,
+            Self::Fetched(Asset { origin, .. }) | Self::Pending { origin, .. } => Some(origin),
         }
     }
 }

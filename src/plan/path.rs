@@ -1,9 +1,7 @@
 //! Paths inside an image.
 
-use crate::plan::Area;
-
 /// `path` if it is absolute, plain and leads nowhere else; or why not, to follow "`…` ".
-pub(super) fn checked(path: &str) -> Result<&str, &'static str> {
+pub(crate) fn checked(path: &str) -> Result<&str, &'static str> {
     let Some(rest) = path.strip_prefix('/') else { return Err("isn't an absolute path") };
     if rest.is_empty() {
         return Err("is the root of the file system");
@@ -22,11 +20,6 @@ pub(super) fn checked(path: &str) -> Result<&str, &'static str> {
     Ok(path)
 }
 
-/// Splits `boot:/x` from `/x`.
-pub(super) fn area(written: &str) -> (Area, &str) {
-    written.strip_prefix("boot:").map_or((Area::Root, written), |path| (Area::Boot, path))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +30,5 @@ mod tests {
         for wrong in ["etc/hosts", "/", "/etc/../x", "/etc//x", "/etc/", "/a\nb", ""] {
             assert!(checked(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(area("boot:/cmdline.txt"), (Area::Boot, "/cmdline.txt"));
     }
 }

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Action, Area, Edit, Patch, Plan};
+use super::{Action, Area, Edit, FileContent, Patch, Plan};
 use crate::digest::Sha256;
-use crate::output::human;
+use crate::text;
 
 /// One edit for `plan --json`.
 #[derive(Debug, Serialize)]
-pub struct Shown<'a> {
+pub(crate) struct Shown<'a> {
     area: Area,
     path: &'a str,
     overlay: &'a str,
@@ -22,7 +22,7 @@ pub struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sha256: Option<String>,
+    sha256: Option<Sha256>,
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,28 +32,21 @@ pub struct Shown<'a> {
 
 /// The plan of one node for `plan --json`.
 #[derive(Debug, Serialize)]
-pub struct ShownPlan<'a> {
+pub(crate) struct ShownPlan<'a> {
     node: &'a str,
     edits: Vec<Shown<'a>>,
 }
 
 /// As data.
-pub fn json(plan: &Plan) -> ShownPlan<'_> {
+pub(crate) fn json(plan: &Plan) -> ShownPlan<'_> {
     ShownPlan { node: &plan.node, edits: plan.edits.iter().map(shown).collect() }
 }
 
 fn shown(edit: &Edit) -> Shown<'_> {
-    let (attributes, size, sha256, origin) = match &edit.action {
-        Action::Directory(a) => (Some(a), None, None, None),
-        Action::File(content, a) => match content {
-            super::Content::Inline(bytes) => {
-                (Some(a), content.size(), Some(Sha256::of(bytes).to_string()), None)
-            }
-            super::Content::Fetched(asset) => {
-                (Some(a), asset.size, asset.sha256.clone(), Some(asset.origin.as_str()))
-            }
-        },
-        Action::Symlink { .. } | Action::Patch(_) => (None, None, None, None),
+    let (attributes, content) = match &edit.action {
+        Action::Directory(attributes) => (Some(attributes), None),
+        Action::File(content, attributes) => (Some(attributes), Some(content)),
+        Action::Symlink { .. } | Action::Patch(_) => (None, None),
     };
     let attributes = attributes.filter(|_| edit.area == Area::Root);
     Shown {
@@ -63,9 +56,9 @@ fn shown(edit: &Edit) -> Shown<'_> {
         action: name(&edit.action),
         mode: attributes.map(|a| format!("{:04o}", a.mode)),
         owner: attributes.map(|a| format!("{}:{}", a.uid, a.gid)),
-        size,
-        sha256: sha256.filter(|_| !edit.secret),
-        origin,
+        size: content.and_then(FileContent::size),
+        sha256: content.filter(|_| !edit.secret).and_then(FileContent::sha256),
+        origin: content.and_then(FileContent::origin),
         detail: detail(&edit.action),
         secret: edit.secret,
     }
@@ -92,7 +85,7 @@ fn detail(action: &Action) -> Option<String> {
 }
 
 /// As a tree: modes and sizes in front, so that narrow terminals cut only names.
-pub fn tree(plan: &Plan) -> String {
+pub(crate) fn tree(plan: &Plan) -> String {
     let mut text = format!("{}\n", plan.node);
     for (area, title) in [(Area::Boot, "boot (FAT)"), (Area::Root, "root (ext4)")] {
         let edits: Vec<&Edit> = plan.edits.iter().filter(|e| e.area == area).collect();
@@ -132,7 +125,7 @@ fn columns(edit: &Edit) -> String {
         Action::Patch(_) => '~',
     };
     let size = match &edit.action {
-        Action::File(content, _) => content.size().map_or_else(|| "?".to_owned(), human::size),
+        Action::File(content, _) => content.size().map_or_else(|| "?".to_owned(), text::size),
         _ => String::new(),
     };
     format!("{mark} {:<6}{size:>12}   ", shown.mode.unwrap_or_default())

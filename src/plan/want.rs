@@ -1,60 +1,62 @@
-//! What a plan needs from the network, before it is there.
+//! Files that a plan needs from the network or from the user, before they are there.
 
-use crate::plan::{Asset, Attributes, Content};
+use super::{Attributes, FileContent};
+use crate::digest::Sha256;
+use crate::error::Explain;
 
 /// A file that an overlay wants fetched for a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Want {
-    /// The overlay.
-    pub overlay: String,
-    /// Where it goes.
-    pub path: String,
-    /// Its bits and owner there.
-    pub attributes: Attributes,
-    /// From where.
-    pub url: String,
-    /// A local file instead.
-    pub local: Option<String>,
-    /// How it is known to be right.
-    pub proof: Proof,
+pub(crate) struct Want {
+    pub(crate) overlay: String,
+    /// Its path in the image.
+    pub(crate) path: String,
+    pub(crate) attributes: Attributes,
+    pub(crate) url: String,
+    /// A local file instead of the URL.
+    pub(crate) local: Option<String>,
+    pub(crate) proof: Proof,
 }
 
 /// How a fetched file is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proof {
-    /// By its hash.
-    Sha256(String),
-    /// By the line of `name` in the checksum file at `url`; kept in the lock from then on.
+pub(crate) enum Proof {
+    Sha256(Sha256),
+    /// By the line of `name` in the checksum file at `url`; the lock keeps the hash from then on.
     Sums {
-        /// Where the sums are.
         url: String,
-        /// The line's file name.
         name: String,
     },
-    /// It is an OpenPGP key with this fingerprint.
+    /// The file is an OpenPGP key with this fingerprint.
     Fingerprint(String),
-    /// The user's own file: taken as it is.
+    /// The user's own file: not verified.
     Local,
-    /// Nothing is known: refused when it comes to fetching.
+    /// No hash is known: an error when it is fetched.
     Nothing,
 }
 
-/// Wanted files that are there, by overlay and path.
-pub trait Assets {
+/// Wanted files that were fetched.
+pub(crate) trait Assets {
     /// The content for `want`.
-    fn get(&self, want: &Want) -> Content;
+    fn get(&self, want: &Want) -> Result<FileContent, NotFetched>;
 }
 
-/// For showing a plan without fetching: what is known of each file.
-pub struct Unfetched;
+/// A file that a plan needs and that was not fetched.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` was not fetched")]
+pub(crate) struct NotFetched(pub(crate) String);
+
+impl Explain for NotFetched {}
+
+/// Stands for files that are not fetched yet, when a plan is only checked.
+pub(crate) struct Unfetched;
 
 impl Assets for Unfetched {
-    fn get(&self, want: &Want) -> Content {
+    fn get(&self, want: &Want) -> Result<FileContent, NotFetched> {
         let sha256 = match &want.proof {
-            Proof::Sha256(hash) => Some(hash.clone()),
+            Proof::Sha256(hash) => Some(*hash),
             _ => None,
         };
         let origin = want.local.clone().unwrap_or_else(|| want.url.clone());
-        Content::Fetched(Asset { file: None, origin, size: None, sha256 })
+        Ok(FileContent::Pending { origin, sha256 })
     }
 }

@@ -6,26 +6,26 @@ use std::str::FromStr;
 
 /// A host's address and its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct Address {
     /// The host.
-    pub ip: Ipv4Addr,
+    pub(crate) ip: Ipv4Addr,
     /// Bits of the network, 1 to 30.
-    pub prefix: u8,
+    pub(crate) prefix: u8,
 }
 
 impl Address {
     /// The network's own address.
-    pub fn network(&self) -> Ipv4Addr {
+    pub(crate) fn network(&self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.ip.to_bits() & self.mask())
     }
 
     /// The network's last address.
-    pub fn broadcast(&self) -> Ipv4Addr {
+    pub(crate) fn broadcast(&self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.ip.to_bits() | !self.mask())
     }
 
     /// Whether `ip` is a host of the same network.
-    pub fn reaches(&self, ip: Ipv4Addr) -> bool {
+    pub(crate) fn reaches(&self, ip: Ipv4Addr) -> bool {
         ip.to_bits() & self.mask() == self.network().to_bits()
             && ip != self.network()
             && ip != self.broadcast()

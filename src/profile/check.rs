@@ -43,14 +43,14 @@ pub(super) fn addresses(
 
 #[cfg(test)]
 mod tests {
-    use crate::document::Source;
+    use crate::document::SourceText;
     use crate::profile::Profile;
 
     fn message(cluster: &str, nodes: &str) -> String {
         let text = format!(
             "[cluster]\nname = \"magi\"\n{cluster}\n[base]\nimage = \"sample\"\n[overlays]\nuse = []\n{nodes}"
         );
-        match Profile::parse(Source::new("p.toml", text), "".into(), None) {
+        match Profile::parse(SourceText::new("p.toml", text), "".into(), None) {
             Ok(_) => "fine".into(),
             Err(e) => e.to_string(),
         }

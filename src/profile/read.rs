@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use toml::de::DeValue;
-
-use super::{Address, BaseChoice, Cluster, Node, Profile, RawSettings, RawValue, check};
-use crate::disk::sysconf;
-use crate::document::{DocumentError, Located, Section, Source, integer};
+use super::{Address, BaseChoice, Cluster, Node, Profile, check, hostname};
+use crate::document::{DocumentError, Located, RawSettings, RawValue, Section, SourceText};
 
 type Result<T> = std::result::Result<T, DocumentError>;
 
-pub(super) fn profile(source: Source, folder: PathBuf, file: Option<PathBuf>) -> Result<Profile> {
+pub(super) fn profile(source: SourceText, folder: PathBuf, file: Option<PathBuf>) -> Result<Profile> {
     let table = source.parse()?;
     let root = source.root(&table);
     let section = |key: &str| {
@@ -42,7 +39,7 @@ pub(super) fn profile(source: Source, folder: PathBuf, file: Option<PathBuf>) ->
 
 fn cluster(section: Section<'_>) -> Result<Located<Cluster>> {
     let name = section.required("name")?;
-    if !sysconf::hostname_is_legal(&name.value) {
+    if !hostname::is_legal(&name.value) {
         return Err(not_a_label(&section, &name, "cluster name"));
     }
     let vip_at = section.required("vip")?;
@@ -84,16 +81,16 @@ fn base(section: Section<'_>) -> Result<BaseChoice> {
         let error = section.error_at(image.at, "`base.image` is empty");
         return Err(error.hinting("name a built-in base, a URL or a file, as `debian-12-raspi4`"));
     }
-    let sha256 = section.string("sha256")?;
-    if let Some(pin) = &sha256
-        && (pin.value.len() != 64 || !pin.value.bytes().all(|b| b.is_ascii_hexdigit()))
-    {
-        let digits = pin.value.bytes().filter(u8::is_ascii_hexdigit).count();
-        let what = format!("`base.sha256` must be 64 hexadecimal digits; it has {digits}");
-        return Err(section.error_at(pin.at, what).hinting("it is what `sha256sum` prints of the image"));
-    }
+    let sha256 = match section.string("sha256")? {
+        Some(pin) => Some(pin.value.parse().map_err(|_| {
+            let digits = pin.value.bytes().filter(u8::is_ascii_hexdigit).count();
+            let what = format!("`base.sha256` must be 64 hexadecimal digits; it has {digits}");
+            section.error_at(pin.at, what).hinting("it is what `sha256sum` prints of the image")
+        })?),
+        None => None,
+    };
     section.finish()?;
-    Ok(BaseChoice { image: image.value, sha256: sha256.map(|s| s.value.to_ascii_lowercase()) })
+    Ok(BaseChoice { image: image.value, sha256 })
 }
 
 type Overlays = (Vec<Located<String>>, BTreeMap<String, Located<RawSettings>>);
@@ -113,7 +110,7 @@ fn overlays(section: &Section<'_>) -> Result<Overlays> {
         let mut raw = RawSettings::new();
         for setting in of_one.keys() {
             if let Some((value, _)) = of_one.value(&setting.value) {
-                raw.insert(setting.value, Located { value: raw_value(value), at: setting.at });
+                raw.insert(setting.value, Located { value: RawValue::of(value), at: setting.at });
             }
         }
         settings.insert(key.value, Located { value: raw, at: key.at });
@@ -121,26 +118,12 @@ fn overlays(section: &Section<'_>) -> Result<Overlays> {
     Ok((uses, settings))
 }
 
-fn raw_value(value: &DeValue<'_>) -> RawValue {
-    let other = RawValue::Other(value.type_str());
-    match value {
-        DeValue::String(text) => RawValue::Text(text.to_string()),
-        DeValue::Boolean(value) => RawValue::Boolean(*value),
-        DeValue::Integer(_) => integer(value).map_or(other, RawValue::Integer),
-        DeValue::Array(list) => {
-            let texts: Option<_> = list.iter().map(|v| v.get_ref().as_str().map(str::to_owned)).collect();
-            texts.map_or(other, RawValue::List)
-        }
-        _ => other,
-    }
-}
-
 fn nodes(root: &Section<'_>) -> Result<Vec<Located<Node>>> {
     let mut nodes: Vec<Located<Node>> = Vec::new();
     let mut starter: Option<String> = None;
     for (index, section) in root.sections("node")?.into_iter().enumerate() {
         let name = section.required("name")?;
-        if !sysconf::hostname_is_legal(&name.value) {
+        if !hostname::is_legal(&name.value) {
             return Err(not_a_label(&section, &name, "hostname"));
         }
         if name.value == "localhost" {

@@ -7,7 +7,7 @@ use crate::document::Located;
 
 /// What a random text is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Alphabet {
+pub(crate) enum Alphabet {
     /// 0-9 and a-f.
     Hex,
     /// 0-9, A-Z and a-z, without what is easily mistaken (0, O, 1, I, l).
@@ -33,7 +33,7 @@ impl Alphabet {
 
 /// What a secret is.
 #[derive(Debug, Clone)]
-pub enum Kind {
+pub(crate) enum SecretKind {
     /// A text of random letters.
     Letters {
         /// Its letters.
@@ -48,7 +48,7 @@ pub enum Kind {
     },
     /// A client's certificate and its key.
     Certificate {
-        /// The [`Kind::Ca`] of the same overlay that signs it.
+        /// The [`SecretKind::Ca`] of the same overlay that signs it.
         issuer: Located<String>,
         /// Whose it is, a template.
         common_name: Located<String>,
@@ -61,13 +61,13 @@ pub enum Kind {
 
 /// A secret that an overlay declares.
 #[derive(Debug, Clone)]
-pub struct SecretSpec {
+pub(crate) struct SecretSpec {
     /// Its name in the overlay's templates.
-    pub name: Located<String>,
+    pub(crate) name: Located<String>,
     /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: SecretKind,
     /// One for each node instead of one for the cluster.
-    pub per_node: bool,
+    pub(crate) per_node: bool,
 }
 
 /// Makes `length` letters of `alphabet`.

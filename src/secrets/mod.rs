@@ -9,23 +9,23 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-pub use kind::{Alphabet, Kind, SecretSpec};
-pub use store::{Store, Wanted};
+pub(crate) use kind::{Alphabet, SecretKind, SecretSpec};
+pub(crate) use store::{Store, Wanted};
 
 use crate::error::{Exit, Explain};
 
 /// Text that no format string prints.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
+pub(crate) struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Wraps a text.
-    pub fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
     /// The text itself: for what goes into an image's private files, nothing else.
-    pub fn reveal(&self) -> &str {
+    pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 }
@@ -38,7 +38,7 @@ impl fmt::Debug for Secret {
 
 /// A secret as templates see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum SecretValue {
     /// A text: `secrets.NAME`.
     Text(Secret),
     /// A private key, with its certificate if it has one: `secrets.NAME.key`, `secrets.NAME.crt`.
@@ -52,7 +52,7 @@ pub enum Value {
 
 /// What can be wrong with the store.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretsError {
+pub(crate) enum SecretsError {
     /// Others can read it.
     #[error("`{}` can be read by other users (mode {mode:03o})", path.display())]
     TooOpen {
@@ -65,10 +65,10 @@ pub enum SecretsError {
     #[error("`--secrets` or `MAGI_IMAGE_SECRETS` holds the secrets themselves, not the name of their file")]
     Content,
     /// The file was named, so it must be there: a slip would begin another cluster.
-    #[error("the secrets file `{}` isn't there", crate::document::printable(.0))]
+    #[error("the secrets file `{}` isn't there", crate::text::printable(.0))]
     Missing(PathBuf),
     /// Nothing in it.
-    #[error("`{}` holds no secrets", crate::document::printable(.0))]
+    #[error("`{}` holds no secrets", crate::text::printable(.0))]
     Empty(PathBuf),
     /// No entropy from the system.
     #[error("the system gave no random bytes: {0}")]
@@ -122,7 +122,7 @@ impl Explain for SecretsError {
                 Some("write them to a file that only you can read (mode 600), and name that".into())
             }
             Self::Missing(path) => {
-                let path = crate::document::printable(path);
+                let path = crate::text::printable(path);
                 Some(format!(
                     "check the path; for a new cluster, `magi-image init --secrets {path}` makes it"
                 ))

@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::kind::{self, Kind, SecretSpec};
+use super::kind::{self, SecretKind, SecretSpec};
 use super::pki::{self, Key, Subject};
-use super::{Secret, SecretsError, Value};
-use crate::document::{DocumentError, Located, Source};
+use super::{Secret, SecretValue, SecretsError};
+use crate::document::{DocumentError, Located, SourceText};
 use crate::error::{FileError, Result};
-use crate::private_file;
+use crate::files::atomic::StagedError;
+use crate::files::private;
 
 /// All secrets of a cluster, by dotted key: `k3s.token`, `k3s.node_password.caspar`, `k3s.server_ca.crt`.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     path: PathBuf,
     values: BTreeMap<String, Secret>,
     /// What the file held when it was opened; nothing where there was none.
@@ -27,26 +28,26 @@ pub struct Store {
 }
 
 /// What an overlay declares, and how its templates become text.
-pub struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// The overlay's name.
-    pub overlay: &'a str,
+    pub(crate) overlay: &'a str,
     /// Its `overlay.toml`, for complaints.
-    pub source: &'a Source,
+    pub(crate) source: &'a SourceText,
     /// Its secrets.
-    pub specs: &'a [SecretSpec],
+    pub(crate) specs: &'a [SecretSpec],
     /// Whose; without one, only those that all nodes share.
-    pub node: Option<&'a str>,
+    pub(crate) node: Option<&'a str>,
     /// Renders a name that goes into a certificate; whether that is a node's own.
-    pub render: &'a dyn Fn(&Located<String>, bool) -> Result<String>,
+    pub(crate) render: &'a dyn Fn(&Located<String>, bool) -> Result<String>,
 }
 
 impl Store {
     /// Opens the file that must be there, or an empty store that will become it.
-    pub fn open(path: &Path, must_exist: bool) -> Result<Self> {
+    pub(crate) fn open(path: &Path, must_exist: bool) -> Result<Self> {
         if holds_content(path) {
             return Err(SecretsError::Content.into());
         }
-        let mut store = Self { path: path.to_path_buf(), ..Self::passing() };
+        let mut store = Self { path: path.to_path_buf(), ..Self::ephemeral() };
         let bytes = match std::fs::read(path) {
             Ok(bytes) => Zeroizing::new(bytes),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && must_exist => {
@@ -65,16 +66,16 @@ impl Store {
     }
 
     /// A store that is kept nowhere: for plans that are only shown.
-    pub fn passing() -> Self {
+    pub(crate) fn ephemeral() -> Self {
         Self { path: PathBuf::new(), values: BTreeMap::new(), opened: None, grown: false }
     }
 
     /// An overlay's secrets by name; those that aren't there yet are made now.
-    pub fn get_or_make(&mut self, wanted: &Wanted<'_>) -> Result<BTreeMap<String, Value>> {
+    pub(crate) fn get_or_make(&mut self, wanted: &Wanted<'_>) -> Result<BTreeMap<String, SecretValue>> {
         let mut values = BTreeMap::new();
         // Who signs comes before what is signed.
         let (signed, first): (Vec<_>, Vec<_>) =
-            wanted.specs.iter().partition(|s| matches!(s.kind, Kind::Certificate { .. }));
+            wanted.specs.iter().partition(|s| matches!(s.kind, SecretKind::Certificate { .. }));
         for spec in first.into_iter().chain(signed) {
             let key = match (spec.per_node, wanted.node) {
                 (false, _) => format!("{}.{}", wanted.overlay, spec.name.value),
@@ -82,13 +83,13 @@ impl Store {
                 (true, None) => continue,
             };
             let value = match &spec.kind {
-                Kind::Letters { alphabet, length } => Value::Text(self.text(
+                SecretKind::Letters { alphabet, length } => SecretValue::Text(self.text(
                     &key,
                     || kind::random(*alphabet, *length),
                     |secret| kind::flaw(secret, *alphabet, *length),
                 )?),
-                Kind::Key => Value::Pair { crt: None, key: self.key(&key)?.1 },
-                Kind::Ca { .. } | Kind::Certificate { .. } => self.pair(&key, spec, wanted)?,
+                SecretKind::Key => SecretValue::Pair { crt: None, key: self.key(&key)?.1 },
+                SecretKind::Ca { .. } | SecretKind::Certificate { .. } => self.pair(&key, spec, wanted)?,
             };
             values.insert(spec.name.value.clone(), value);
         }
@@ -106,7 +107,7 @@ impl Store {
     }
 
     /// A certificate with its key: both from the file, or both made.
-    fn pair(&mut self, key: &str, spec: &SecretSpec, wanted: &Wanted<'_>) -> Result<Value> {
+    fn pair(&mut self, key: &str, spec: &SecretSpec, wanted: &Wanted<'_>) -> Result<SecretValue> {
         let (crt_key, key_key) = (format!("{key}.crt"), format!("{key}.key"));
         for (there, missing) in [(&crt_key, &key_key), (&key_key, &crt_key)] {
             if self.values.contains_key(there) && !self.values.contains_key(missing) {
@@ -115,7 +116,7 @@ impl Store {
         }
         let (private, key_text) = self.key(key)?;
         let issuer = match &spec.kind {
-            Kind::Certificate { issuer, .. } => Some(format!("{}.{}", wanted.overlay, issuer.value)),
+            SecretKind::Certificate { issuer, .. } => Some(format!("{}.{}", wanted.overlay, issuer.value)),
             _ => None,
         };
         let ca = issuer.as_ref().and_then(|i| self.values.get(&format!("{i}.crt"))).cloned();
@@ -135,7 +136,7 @@ impl Store {
             };
             return Err(self.unfit(&crt_key, &flaw.replace("its key", &format!("`{key_key}`"))).into());
         }
-        Ok(Value::Pair { crt: Some(crt), key: key_text })
+        Ok(SecretValue::Pair { crt: Some(crt), key: key_text })
     }
 
     /// The text under `key`, made if it isn't there.
@@ -173,23 +174,23 @@ impl Store {
     }
 
     /// Whether [`Store::save`] would write.
-    pub fn has_grown(&self) -> bool {
+    pub(crate) fn has_grown(&self) -> bool {
         self.grown
     }
 
     /// Whether there was no file yet.
-    pub fn is_new(&self) -> bool {
+    pub(crate) fn is_new(&self) -> bool {
         self.opened.is_none()
     }
 
     /// Where it is or will be kept.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Writes what is new, atomically and 0600. Of two builds that write at the same moment, one wins and
     /// the other is told to try again: two clusters' secrets must never mix, and none be lost.
-    pub fn save(&mut self) -> Result<()> {
+    pub(crate) fn save(&mut self) -> Result<()> {
         if !self.grown {
             return Ok(());
         }
@@ -203,10 +204,10 @@ impl Store {
                 if Zeroizing::new(now) != *opened {
                     return Err(SecretsError::Raced(self.path.clone()).into());
                 }
-                private_file::write(&self.path, text.as_bytes())?;
+                private::write(&self.path, text.as_bytes())?;
             }
             None => {
-                private_file::write_new(&self.path, text.as_bytes()).map_err(|e| self.lost_the_race(e))?;
+                private::write_new(&self.path, text.as_bytes()).map_err(|e| self.lost_the_race(e))?;
             }
         }
         self.opened = Some(Zeroizing::new(text.as_bytes().to_vec()));
@@ -214,9 +215,11 @@ impl Store {
         Ok(())
     }
 
-    fn lost_the_race(&self, error: FileError) -> crate::Error {
-        match error.source.kind() {
-            std::io::ErrorKind::AlreadyExists => SecretsError::Raced(self.path.clone()).into(),
+    fn lost_the_race(&self, error: StagedError) -> crate::Error {
+        match error {
+            StagedError::File(e) if e.source.kind() == std::io::ErrorKind::AlreadyExists => {
+                SecretsError::Raced(self.path.clone()).into()
+            }
             _ => error.into(),
         }
     }
@@ -263,9 +266,9 @@ fn subject(spec: &SecretSpec, wanted: &Wanted<'_>) -> Result<Subject> {
         }
     };
     let (common_name, organization) = match &spec.kind {
-        Kind::Ca { common_name } => (common_name, None),
-        Kind::Certificate { common_name, organization, .. } => (common_name, organization.as_ref()),
-        Kind::Letters { .. } | Kind::Key => (&spec.name, None),
+        SecretKind::Ca { common_name } => (common_name, None),
+        SecretKind::Certificate { common_name, organization, .. } => (common_name, organization.as_ref()),
+        SecretKind::Letters { .. } | SecretKind::Key => (&spec.name, None),
     };
     Ok(Subject { common_name: render(common_name)?, organization: organization.map(render).transpose()? })
 }
@@ -278,7 +281,7 @@ fn holds_content(path: &Path) -> bool {
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Secret>> {
-    let source = Source::from_bytes(path.display().to_string(), bytes)?;
+    let source = SourceText::from_bytes(path.display().to_string(), bytes)?;
     // The parser's message could quote the line, and the line is a secret.
     let table: toml::Table = source.text.parse().map_err(|e: toml::de::Error| -> DocumentError {
         let error = source.error(e.span().map_or(0, |s| s.start), "not valid TOML");
@@ -352,28 +355,28 @@ mod tests {
         Located { value: text.into(), at: 0 }
     }
 
-    fn spec(name: &str, kind: Kind, per_node: bool) -> SecretSpec {
+    fn spec(name: &str, kind: SecretKind, per_node: bool) -> SecretSpec {
         SecretSpec { name: located(name), kind, per_node }
     }
 
     /// One of each kind; the certificate before its issuer.
     fn specs() -> Vec<SecretSpec> {
-        let admin = Kind::Certificate {
+        let admin = SecretKind::Certificate {
             issuer: located("ca"),
             common_name: located("admin"),
             organization: Some(located("masters")),
         };
         vec![
             spec("admin", admin, false),
-            spec("token", Kind::Letters { alphabet: Alphabet::Hex, length: 8 }, false),
-            spec("own", Kind::Letters { alphabet: Alphabet::Alphanumeric, length: 8 }, true),
-            spec("ca", Kind::Ca { common_name: located("the ca") }, false),
-            spec("zz", Kind::Key, false),
+            spec("token", SecretKind::Letters { alphabet: Alphabet::Hex, length: 8 }, false),
+            spec("own", SecretKind::Letters { alphabet: Alphabet::Alphanumeric, length: 8 }, true),
+            spec("ca", SecretKind::Ca { common_name: located("the ca") }, false),
+            spec("zz", SecretKind::Key, false),
         ]
     }
 
-    fn made(store: &mut Store, overlay: &str, node: Option<&str>) -> Result<BTreeMap<String, Value>> {
-        let source = Source::new("overlay.toml", "");
+    fn made(store: &mut Store, overlay: &str, node: Option<&str>) -> Result<BTreeMap<String, SecretValue>> {
+        let source = SourceText::new("overlay.toml", "");
         let render = |written: &Located<String>, _: bool| Ok(written.value.clone());
         store.get_or_make(&Wanted { overlay, source: &source, specs: &specs(), node, render: &render })
     }
@@ -387,7 +390,7 @@ mod tests {
     /// What is said to a file with `text` in it.
     fn complaint(text: &str) -> String {
         let (_dir, path) = file();
-        private_file::write(&path, text.as_bytes()).unwrap();
+        private::write(&path, text.as_bytes()).unwrap();
         let outcome = Store::open(&path, false).and_then(|mut store| made(&mut store, "k3s", Some("caspar")));
         let message = outcome.unwrap_err().to_string();
         message.replace(&path.display().to_string(), "file")
@@ -441,9 +444,9 @@ mod tests {
         let text = saved();
         assert_eq!(text.matches("[k3s]").count(), 1, "{text}");
         let (_dir, path) = file();
-        private_file::write(&path, text.replace('\n', "\r\n").as_bytes()).unwrap();
+        private::write(&path, text.replace('\n', "\r\n").as_bytes()).unwrap();
         let mut store = Store::open(&path, false).unwrap();
-        let Value::Pair { crt, .. } = &made(&mut store, "k3s", Some("caspar")).unwrap()["ca"] else {
+        let SecretValue::Pair { crt, .. } = &made(&mut store, "k3s", Some("caspar")).unwrap()["ca"] else {
             panic!()
         };
         let crt = crt.as_ref().unwrap().reveal();

@@ -7,7 +7,7 @@ use flate2::bufread::GzDecoder;
 use xz2::stream::{Action, Error as XzError, MtStreamBuilder, Status, Stream};
 
 use super::detect::Outer;
-use super::source::Source;
+use super::source::PackedReader;
 
 /// What xz may use: enough for two threads with blocks of 192 MiB (`xz -9 -T0`), and for any dictionary that
 /// `xz` makes by itself. In bytes.
@@ -51,22 +51,22 @@ pub(super) struct Decoder<'a> {
 }
 
 enum State<'a> {
-    Plain(Source<'a>),
-    Xz(Box<Stream>, Source<'a>),
-    Gzip(Box<GzDecoder<Source<'a>>>),
-    Zstd(zstd::stream::read::Decoder<'static, Source<'a>>),
+    Plain(PackedReader<'a>),
+    Xz(Box<Stream>, PackedReader<'a>),
+    Gzip(Box<GzDecoder<PackedReader<'a>>>),
+    Zstd(zstd::stream::read::Decoder<'static, PackedReader<'a>>),
     /// Between two of them.
-    Next(Source<'a>),
+    Next(PackedReader<'a>),
     Ended,
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(outer: Outer, source: Source<'a>) -> Self {
+    pub(super) fn new(outer: Outer, source: PackedReader<'a>) -> Self {
         Self { outer, state: if outer == Outer::Plain { State::Plain(source) } else { State::Next(source) } }
     }
 
     /// Starts the next stream, if there is one; only another one of the same kind may follow.
-    fn start_next(&mut self, mut source: Source<'a>) -> io::Result<State<'a>> {
+    fn start_next(&mut self, mut source: PackedReader<'a>) -> io::Result<State<'a>> {
         let at = source.position();
         if self.outer == Outer::Xz && at > 0 {
             skip_xz_padding(&mut source)?;
@@ -130,7 +130,7 @@ fn xz_stream() -> io::Result<Stream> {
 }
 
 /// Zero once the stream has ended.
-fn read_xz(stream: &mut Stream, source: &mut Source<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+fn read_xz(stream: &mut Stream, source: &mut PackedReader<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     let mut idle = 0;
     loop {
         let input = source.fill_buf()?;
@@ -163,7 +163,7 @@ fn read_xz(stream: &mut Stream, source: &mut Source<'_>, buffer: &mut [u8]) -> i
 }
 
 /// Between streams and at the end there may be zeros, four by four (xz file format, section 2.2).
-fn skip_xz_padding(source: &mut Source<'_>) -> io::Result<()> {
+fn skip_xz_padding(source: &mut PackedReader<'_>) -> io::Result<()> {
     let at = source.position();
     loop {
         match *source.peek(4)? {

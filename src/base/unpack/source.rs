@@ -14,12 +14,12 @@ const PIECE: usize = 256 << 10;
 
 /// What is known of the source while a decoder owns it.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct ReadState {
     position: AtomicU64,
     failed: AtomicBool,
 }
 
-impl State {
+impl ReadState {
     /// Bytes that were consumed.
     pub(super) fn position(&self) -> u64 {
         self.position.load(Ordering::Relaxed)
@@ -34,13 +34,13 @@ impl State {
 /// A piece of the file, and from where on it's new to the hash.
 type Piece = (Arc<Vec<u8>>, usize);
 
-pub(super) struct Source<'a> {
+pub(super) struct PackedReader<'a> {
     input: Box<dyn Read + Send + 'a>,
     piece: Arc<Vec<u8>>,
     /// What of the piece is consumed.
     at: usize,
     hasher: SyncSender<Piece>,
-    state: &'a State,
+    state: &'a ReadState,
     task: &'a dyn Task,
 }
 
@@ -53,11 +53,11 @@ impl Hash<'_> {
     }
 }
 
-impl<'a> Source<'a> {
+impl<'a> PackedReader<'a> {
     pub(super) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         input: Box<dyn Read + Send + 'a>,
-        state: &'a State,
+        state: &'a ReadState,
         task: &'a dyn Task,
     ) -> (Self, Hash<'scope>) {
         let (hasher, pieces) = sync_channel::<Piece>(8);
@@ -114,7 +114,7 @@ impl<'a> Source<'a> {
     }
 }
 
-impl Read for Source<'_> {
+impl Read for PackedReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let available = self.fill_buf()?;
         let length = available.len().min(buffer.len());
@@ -124,7 +124,7 @@ impl Read for Source<'_> {
     }
 }
 
-impl BufRead for Source<'_> {
+impl BufRead for PackedReader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at == self.piece.len() {
             self.read_more()?;

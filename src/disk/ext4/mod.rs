@@ -1,18 +1,18 @@
 //! ext4: facts from the superblock, a reader (ext4-view) and a writer (rust-fs-ext4) that share no code.
 
 mod reader;
-pub mod superblock;
+pub(crate) mod superblock;
 mod writer;
 
-pub use reader::Reader;
-pub use superblock::Superblock;
-pub use writer::{Source, Writer};
+pub(crate) use reader::Reader;
+pub(crate) use superblock::Superblock;
+pub(crate) use writer::Writer;
 
 use crate::error::{Exit, Explain};
 
 /// What a path is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum FileKind {
     /// A regular file.
     File,
     /// A folder.
@@ -25,24 +25,24 @@ pub enum Kind {
 
 /// What an inode says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stat {
+pub(crate) struct Stat {
     /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: FileKind,
     /// In bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// The lower twelve bits of `st_mode`.
-    pub mode: u16,
+    pub(crate) mode: u16,
     /// User number.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// Group number.
-    pub gid: u32,
+    pub(crate) gid: u32,
     /// Last change of the content, in seconds since 1970.
-    pub mtime: i64,
+    pub(crate) mtime: i64,
 }
 
 /// What can go wrong in an ext4 file system.
 #[derive(Debug, thiserror::Error)]
-pub enum Ext4Error {
+pub(crate) enum Ext4Error {
     /// The superblock isn't one.
     #[error("no ext4 superblock: {0}")]
     NotExt4(String),

@@ -4,12 +4,12 @@ use std::error::Error as StdError;
 
 use ext4_view::{Ext4, Ext4Read, FileType, Metadata};
 
-use super::{Ext4Error, Kind, Stat, Superblock};
+use super::{Ext4Error, FileKind, Stat, Superblock};
 use crate::disk::window::Window;
 use crate::guard;
 
 /// A file system opened for reading.
-pub struct Reader {
+pub(crate) struct Reader {
     fs: Ext4,
     superblock: Superblock,
 }
@@ -24,7 +24,7 @@ impl Ext4Read for Input {
 
 impl Reader {
     /// Opens the file system in `window`. A dirty journal is looked through in memory, nothing is written.
-    pub fn open(window: &Window) -> Result<Self, Ext4Error> {
+    pub(crate) fn open(window: &Window) -> Result<Self, Ext4Error> {
         let superblock = Superblock::read(window)?;
         let input = Box::new(Input(window.reopen()));
         let fs = guard::catch("ext4-view", || Ext4::load(input))
@@ -34,12 +34,12 @@ impl Reader {
     }
 
     /// What the superblock says.
-    pub fn superblock(&self) -> &Superblock {
+    pub(crate) fn superblock(&self) -> &Superblock {
         &self.superblock
     }
 
     /// The inode at `path` itself, without following a link at its end; `None` if there is nothing.
-    pub fn stat(&self, path: &str) -> Result<Option<Stat>, Ext4Error> {
+    pub(crate) fn stat(&self, path: &str) -> Result<Option<Stat>, Ext4Error> {
         use ext4_view::Ext4Error as E;
         match self.call(path, |fs| fs.symlink_metadata(path))? {
             Ok(metadata) => Ok(Some(stat(&metadata))),
@@ -49,14 +49,19 @@ impl Reader {
     }
 
     /// The whole file, if it has no more than `limit` bytes. Links are followed.
-    pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, Ext4Error> {
+    pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, Ext4Error> {
         let mut content = Vec::new();
         self.read_with(path, limit, &mut |piece| content.extend_from_slice(piece))?;
         Ok(content)
     }
 
     /// The file in pieces of up to 1 MiB, if it has no more than `limit` bytes.
-    pub fn read_with(&self, path: &str, limit: u64, take: &mut dyn FnMut(&[u8])) -> Result<u64, Ext4Error> {
+    pub(crate) fn read_with(
+        &self,
+        path: &str,
+        limit: u64,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<u64, Ext4Error> {
         let whole = |fs: &Ext4| -> Result<Result<u64, u64>, ext4_view::Ext4Error> {
             let mut file = fs.open(path)?;
             let size = file.metadata().len();
@@ -83,13 +88,13 @@ impl Reader {
     }
 
     /// Where a symlink points to.
-    pub fn read_link(&self, path: &str) -> Result<String, Ext4Error> {
+    pub(crate) fn read_link(&self, path: &str) -> Result<String, Ext4Error> {
         let target = self.call(path, |fs| fs.read_link(path))?.map_err(|e| damaged(path, &e))?;
         Ok(target.display().to_string())
     }
 
     /// The names in a folder, sorted, without `.` and `..`; stops at `most`.
-    pub fn list(&self, path: &str, most: usize) -> Result<Vec<String>, Ext4Error> {
+    pub(crate) fn list(&self, path: &str, most: usize) -> Result<Vec<String>, Ext4Error> {
         let names = |fs: &Ext4| -> Result<Vec<String>, ext4_view::Ext4Error> {
             let mut names = Vec::new();
             for entry in fs.read_dir(path)?.take(most + 2) {
@@ -117,10 +122,10 @@ fn damaged(path: &str, error: &ext4_view::Ext4Error) -> Ext4Error {
 
 fn stat(metadata: &Metadata) -> Stat {
     let kind = match metadata.file_type() {
-        FileType::Regular => Kind::File,
-        FileType::Directory => Kind::Directory,
-        FileType::Symlink => Kind::Symlink,
-        _ => Kind::Special,
+        FileType::Regular => FileKind::File,
+        FileType::Directory => FileKind::Directory,
+        FileType::Symlink => FileKind::Symlink,
+        _ => FileKind::Special,
     };
     Stat {
         kind,

@@ -70,25 +70,25 @@ const FEATURES: [&[(u32, &str)]; 3] = [
 
 /// What this tool wants to know of a superblock.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Superblock {
+pub(crate) struct Superblock {
     /// In bytes: 1024 to 65536.
-    pub block_size: u32,
+    pub(crate) block_size: u32,
     /// Of `block_size` bytes.
-    pub blocks: u64,
+    pub(crate) blocks: u64,
     /// Blocks that nobody uses, those kept for root included.
-    pub free_blocks: u64,
+    pub(crate) free_blocks: u64,
     /// How many inodes there are.
-    pub inodes: u32,
+    pub(crate) inodes: u32,
     /// Inodes that nobody uses.
-    pub free_inodes: u32,
+    pub(crate) free_inodes: u32,
     /// The volume's name.
-    pub label: String,
+    pub(crate) label: String,
     /// In its usual form.
-    pub uuid: String,
+    pub(crate) uuid: String,
     /// Last write, in seconds since 1970.
-    pub written: u32,
+    pub(crate) written: u32,
     /// `dumpe2fs`'s names.
-    pub features: Vec<&'static str>,
+    pub(crate) features: Vec<&'static str>,
     #[serde(skip)]
     state: u16,
     #[serde(skip)]
@@ -99,7 +99,7 @@ pub struct Superblock {
 
 impl Superblock {
     /// Reads and checks it against the size of its partition.
-    pub fn read(window: &Window) -> Result<Self, Ext4Error> {
+    pub(crate) fn read(window: &Window) -> Result<Self, Ext4Error> {
         let mut raw = [0u8; 1024];
         window.read_exact_at(OFFSET, &mut raw).map_err(|e| Ext4Error::NotExt4(e.to_string()))?;
         let sb = Self::parse(&raw)?;
@@ -151,7 +151,7 @@ impl Superblock {
     }
 
     /// Refuses a file system that wasn't unmounted in peace: replaying its journal is the kernel's work.
-    pub fn require_clean(&self) -> Result<(), Ext4Error> {
+    pub(crate) fn require_clean(&self) -> Result<(), Ext4Error> {
         let Self { state, words, .. } = self;
         if words[1] & INCOMPAT_JOURNAL_DEV != 0 {
             return Err(Ext4Error::Unclean("it is an external journal"));
@@ -172,7 +172,7 @@ impl Superblock {
     }
 
     /// Refuses a file system with features that can't be read or written here, by their names.
-    pub fn require_known_features(&self) -> Result<(), Ext4Error> {
+    pub(crate) fn require_known_features(&self) -> Result<(), Ext4Error> {
         let [_, incompat, ro_compat] = self.words;
         let unknown = [0, incompat & !(KNOWN_INCOMPAT | INCOMPAT_RECOVER), ro_compat & !KNOWN_RO_COMPAT];
         let mut names: Vec<String> =
@@ -190,7 +190,7 @@ impl Superblock {
     }
 
     /// `ext2`, `ext3` or `ext4`, by the features that `blkid` tells them apart by.
-    pub fn version(&self) -> &'static str {
+    pub(crate) fn version(&self) -> &'static str {
         let [compat, incompat, ro_compat] = self.words;
         let newer = incompat & !EXT3_INCOMPAT != 0 || ro_compat & !EXT3_RO_COMPAT != 0;
         match (newer, compat & COMPAT_HAS_JOURNAL != 0) {

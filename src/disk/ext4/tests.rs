@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
-use crate::attributes::Attributes;
 use crate::disk::testing;
 use crate::disk::window::Window;
+use crate::plan::Attributes;
 
 /// The feature sets that bookworm's and trixie's `mkfs.ext4` give, and small blocks.
 const PROFILES: &[(&str, &[&str])] = &[
@@ -74,7 +74,7 @@ fn what_is_written_is_clean_for_e2fsck_and_read_by_others() {
         let stat = reader.stat("/large").unwrap().unwrap();
         assert_eq!(
             (stat.kind, stat.size, stat.mode, stat.gid),
-            (Kind::File, 20_000_000, 0o4755, 42),
+            (FileKind::File, 20_000_000, 0o4755, 42),
             "{name}"
         );
         assert_eq!(stat.mtime, STAMP);

@@ -12,10 +12,10 @@ use fs_ext4::block_io::BlockDevice;
 use fs_ext4::runtime::Runtime;
 use fs_ext4::{Error as FsError, Filesystem};
 
-use super::{Ext4Error, Kind, Superblock};
-use crate::attributes::Attributes;
+use super::{Ext4Error, FileKind, Superblock};
 use crate::disk::window::Window;
 use crate::guard;
+use crate::plan::Attributes;
 
 /// Small enough for the smallest journal that `mkfs.ext4` makes (4 MiB, of which a transaction may take a
 /// quarter).
@@ -25,11 +25,8 @@ const HAS_JOURNAL: u32 = 0x4;
 /// The first number given to new inodes; any will do, as long as it is always the same.
 const FIRST_GENERATION: u32 = 0x6d61_6769;
 
-/// What a file is written from.
-pub type Source<'a> = &'a mut dyn Read;
-
 /// A file system opened for writing. Nothing counts until [`Writer::finish`] has returned.
-pub struct Writer {
+pub(crate) struct Writer {
     fs: Filesystem,
     window: Arc<Window>,
     stamp: i64,
@@ -71,7 +68,7 @@ type Result<T> = std::result::Result<T, Ext4Error>;
 
 impl Writer {
     /// Opens a clean file system; `stamp` is the time given to all that is written, in seconds since 1970.
-    pub fn open(window: Window, stamp: i64) -> Result<Self> {
+    pub(crate) fn open(window: Window, stamp: i64) -> Result<Self> {
         Superblock::read(&window)?.require_clean()?;
         let window = Arc::new(window);
         let device = Arc::new(Device(Arc::clone(&window)));
@@ -81,9 +78,9 @@ impl Writer {
     }
 
     /// A folder; an existing one gets the attributes.
-    pub fn directory(&self, path: &str, attributes: Attributes) -> Result<()> {
+    pub(crate) fn directory(&self, path: &str, attributes: Attributes) -> Result<()> {
         let inode = match self.lookup(path)? {
-            Some((inode, Kind::Directory)) => inode,
+            Some((inode, FileKind::Directory)) => inode,
             Some(_) => return Err(in_the_way(path)),
             None => call(path, || self.fs.apply_mkdir(path, attributes.mode))?,
         };
@@ -92,10 +89,16 @@ impl Writer {
 
     /// A file of `length` bytes from `source`, in the place of an existing one. A file is replaced rather
     /// than rewritten, so that another name of the old one (a hard link) keeps its content.
-    pub fn file(&self, path: &str, attributes: Attributes, source: Source<'_>, length: u64) -> Result<()> {
+    pub(crate) fn file(
+        &self,
+        path: &str,
+        attributes: Attributes,
+        source: &mut dyn Read,
+        length: u64,
+    ) -> Result<()> {
         match self.lookup(path)? {
             None => {}
-            Some((_, Kind::File)) => call(path, || self.fs.apply_unlink(path))?,
+            Some((_, FileKind::File)) => call(path, || self.fs.apply_unlink(path))?,
             Some(_) => return Err(in_the_way(path)),
         }
         let inode = call(path, || self.fs.apply_create(path, attributes.mode))?;
@@ -113,17 +116,17 @@ impl Writer {
     }
 
     /// A symlink, in the place of an existing one or of a file.
-    pub fn symlink(&self, path: &str, target: &str) -> Result<()> {
+    pub(crate) fn symlink(&self, path: &str, target: &str) -> Result<()> {
         match self.lookup(path)? {
             None => {}
-            Some((_, Kind::Symlink | Kind::File)) => call(path, || self.fs.apply_unlink(path))?,
+            Some((_, FileKind::Symlink | FileKind::File)) => call(path, || self.fs.apply_unlink(path))?,
             Some(_) => return Err(in_the_way(path)),
         }
         call(path, || self.fs.apply_symlink(target, path)).map(drop)
     }
 
     /// Makes it all count and leaves no copy in the journal.
-    pub fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         let Self { fs, window, .. } = self;
         let journal = journal_blocks(&fs)?;
         let block_size = u64::from(fs.sb.block_size());
@@ -131,7 +134,7 @@ impl Writer {
         wipe(&window, &journal, block_size)
     }
 
-    fn lookup(&self, path: &str) -> Result<Option<(u32, Kind)>> {
+    fn lookup(&self, path: &str) -> Result<Option<(u32, FileKind)>> {
         let found = guarded(path, || self.fs.lookup_path_bytes(path.as_bytes()))?;
         let inode = match found {
             Ok(inode) => inode,
@@ -140,13 +143,13 @@ impl Writer {
         };
         let stat = call(path, || self.fs.stat_ino(inode))?;
         let kind = if stat.is_dir() {
-            Kind::Directory
+            FileKind::Directory
         } else if stat.is_file() {
-            Kind::File
+            FileKind::File
         } else if stat.is_symlink() {
-            Kind::Symlink
+            FileKind::Symlink
         } else {
-            Kind::Special
+            FileKind::Special
         };
         Ok(Some((inode, kind)))
     }

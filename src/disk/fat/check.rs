@@ -16,13 +16,13 @@ const INFO_MARKS: [(usize, [u8; 4]); 3] = [(0, *b"RRaA"), (484, *b"rrAa"), (508,
 
 /// What a sound volume holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Health {
+pub(crate) struct Health {
     /// Files.
-    pub files: u32,
+    pub(crate) files: u32,
     /// Folders, without the root.
-    pub folders: u32,
+    pub(crate) folders: u32,
     /// Clusters that are taken by nothing: harmless leftovers of a volume that wasn't unmounted.
-    pub lost_clusters: u32,
+    pub(crate) lost_clusters: u32,
 }
 
 /// What is known so far.
@@ -50,7 +50,7 @@ fn damaged<T>(what: String) -> Result<T, FatError> {
 impl Reader {
     /// Goes through all folders, entries and chains. An error says what is damaged; leftovers that harm
     /// nothing, the dirty flag and lost clusters, are no error.
-    pub fn check(&self) -> Result<Health, FatError> {
+    pub(crate) fn check(&self) -> Result<Health, FatError> {
         self.check_copies()?;
         self.check_info()?;
         let mut census = Census { owned: vec![false; self.links.len()], health: Health::default() };

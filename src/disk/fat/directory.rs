@@ -18,17 +18,17 @@ const MAX_PIECES: u8 = 20;
 
 /// A file or folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The long name, or the short one with its lower-case flags applied. Bytes of a code page are U+FFFD.
-    pub name: String,
+    pub(crate) name: String,
     /// The short name, such as `SYSCON~1.TXT`.
-    pub short_name: String,
+    pub(crate) short_name: String,
     /// Whether it is a folder.
-    pub folder: bool,
+    pub(crate) folder: bool,
     /// Whether it may not be written to.
-    pub read_only: bool,
+    pub(crate) read_only: bool,
     /// Its size in bytes; 0 for folders.
-    pub size: u32,
+    pub(crate) size: u32,
     /// Its first cluster, or 0 when it has none.
     #[serde(skip)]
     pub(super) cluster: u32,

@@ -7,7 +7,7 @@ use crate::interrupt::Interrupted;
 
 /// Why a FAT can't be read, or something can't be written to it. Paths are those on the FAT.
 #[derive(Debug, thiserror::Error)]
-pub enum FatError {
+pub(crate) enum FatError {
     /// The image can't be read or written.
     #[error("cannot access the FAT file system")]
     Io(#[source] io::Error),

@@ -14,11 +14,9 @@ mod name;
 mod reader;
 mod writer;
 
-pub use check::Health;
-pub use directory::Entry;
-pub use error::FatError;
-pub use reader::{FatInfo, Reader, RootSlots};
-pub use writer::Writer;
+pub(crate) use error::FatError;
+pub(crate) use reader::{FatInfo, Reader};
+pub(crate) use writer::Writer;
 
 /// Bytes in a slot of a directory: an entry takes one, and one more for every 13 units of its long name.
 const SLOT: usize = 32;

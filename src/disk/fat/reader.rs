@@ -23,38 +23,38 @@ const CHUNK: u64 = 1 << 20;
 
 /// Facts about a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FatInfo {
+pub(crate) struct FatInfo {
     /// 16 or 32.
-    pub bits: u8,
+    pub(crate) bits: u8,
     /// From the root directory, else from the boot sector; empty when there is none.
-    pub label: String,
+    pub(crate) label: String,
     /// As `blkid` writes it: `ABCD-1234`.
-    pub volume_id: String,
+    pub(crate) volume_id: String,
     /// Bytes in a cluster.
-    pub cluster_bytes: u32,
+    pub(crate) cluster_bytes: u32,
     /// How many clusters there are.
-    pub clusters: u32,
+    pub(crate) clusters: u32,
     /// How many are free, counted in the allocation table.
-    pub free_clusters: u32,
+    pub(crate) free_clusters: u32,
     /// The fixed root directory of FAT16.
-    pub root_slots: Option<RootSlots>,
+    pub(crate) root_slots: Option<RootSlots>,
     /// Whether it wasn't unmounted properly.
-    pub dirty: bool,
+    pub(crate) dirty: bool,
 }
 
 /// The slots of FAT16's root directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct RootSlots {
+pub(crate) struct RootSlots {
     /// Slots in use: one for an entry and one for every 13 units of a long name.
-    pub used: usize,
+    pub(crate) used: usize,
     /// Slots that there are.
-    pub total: usize,
+    pub(crate) total: usize,
 }
 
 /// A FAT16 or FAT32 volume, open for reading. The allocation table is read once, directories and files when
 /// they are asked for.
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct Reader {
     pub(super) window: Window,
     pub(super) geometry: Geometry,
     /// The allocation table: for each cluster the next one.
@@ -70,7 +70,7 @@ fn damaged<T>(what: String) -> Result<T, FatError> {
 
 impl Reader {
     /// Opens the volume that a window holds.
-    pub fn open(window: Window) -> Result<Self, FatError> {
+    pub(crate) fn open(window: Window) -> Result<Self, FatError> {
         let mut sector = [0; 512];
         if window.len() < 512 {
             return Err(FatError::NotFat);
@@ -92,7 +92,7 @@ impl Reader {
     }
 
     /// Facts about it.
-    pub fn info(&self) -> Result<FatInfo, FatError> {
+    pub(crate) fn info(&self) -> Result<FatInfo, FatError> {
         let root = self.directory(None, "/")?;
         let label = root.label.unwrap_or(self.geometry.label);
         let label = String::from_utf8_lossy(label.trim_ascii()).replace('\0', "");
@@ -111,7 +111,7 @@ impl Reader {
     }
 
     /// The file or folder at a path with `/` between names, in any case; `None` when it isn't there.
-    pub fn find(&self, path: &str) -> Result<Option<Entry>, FatError> {
+    pub(crate) fn find(&self, path: &str) -> Result<Option<Entry>, FatError> {
         let (folder, name) = path.trim_matches('/').rsplit_once('/').unwrap_or(("", path.trim_matches('/')));
         let Some(place) = self.place_of(folder)? else { return Ok(None) };
         let entries = self.directory(place, folder)?.entries;
@@ -119,7 +119,7 @@ impl Reader {
     }
 
     /// What is in a folder, in the order it is stored; `/` is the root.
-    pub fn list(&self, path: &str) -> Result<Vec<Entry>, FatError> {
+    pub(crate) fn list(&self, path: &str) -> Result<Vec<Entry>, FatError> {
         let place = self.place_of(path)?.ok_or_else(|| FatError::NotFound(path.to_owned()))?;
         let mut entries = self.directory(place, path)?.entries;
         entries.retain(|entry| !entry.is_dot());
@@ -127,7 +127,7 @@ impl Reader {
     }
 
     /// A file's content, of at most 256 MiB.
-    pub fn read(&self, path: &str) -> Result<Vec<u8>, FatError> {
+    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, FatError> {
         let entry = self.file_at(path)?;
         let bytes = u64::from(entry.size);
         if bytes > MAX_READ {
@@ -141,7 +141,7 @@ impl Reader {
     }
 
     /// Writes a file's content to `sink`; returns its size in bytes.
-    pub fn read_to(&self, path: &str, sink: &mut dyn Write) -> Result<u64, FatError> {
+    pub(crate) fn read_to(&self, path: &str, sink: &mut dyn Write) -> Result<u64, FatError> {
         let entry = self.file_at(path)?;
         let chain = self.chain_of(&entry, path)?;
         self.copy(&chain, entry.size, path, sink)?;
@@ -149,7 +149,7 @@ impl Reader {
     }
 
     /// All files and folders with their paths, in the order of these: a folder comes before what is in it.
-    pub fn walk(&self) -> Result<Vec<(String, Entry)>, FatError> {
+    pub(crate) fn walk(&self) -> Result<Vec<(String, Entry)>, FatError> {
         let mut found = Vec::new();
         let mut seen = BTreeSet::new();
         let mut waiting = vec![(None, String::new(), 0)];

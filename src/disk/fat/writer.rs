@@ -12,7 +12,7 @@ use super::clock::{CLOCK, FixedClock};
 use super::directory::Directory;
 use super::reader::{Place, Reader};
 use super::{FatError, SLOT, name};
-use crate::disk::window::{Circles, Window};
+use crate::disk::window::{ReadLimitExceeded, Window};
 use crate::guard;
 use crate::interrupt;
 
@@ -25,7 +25,7 @@ const FREE_COUNT: u64 = 488;
 
 /// A sound volume, open for writing. Everything gets the same time. After an error the volume may be half
 /// written; nothing counts before [`Writer::finish`].
-pub struct Writer {
+pub(crate) struct Writer {
     window: Window,
     volume: FileSystem<Cached>,
     /// Tells fatfs's cache that something was written around it.
@@ -53,7 +53,7 @@ struct Existing {
 impl Writer {
     /// Opens the volume in a writable window; `stamp` is in seconds since 1970 and becomes the time of all
     /// that is written. Fails without a write when the volume is damaged.
-    pub fn open(window: Window, stamp: u32) -> Result<Self, FatError> {
+    pub(crate) fn open(window: Window, stamp: u32) -> Result<Self, FatError> {
         let reader = Reader::open(window.reopen())?;
         reader.check()?;
         if reader.geometry.bits == 32 && reader.geometry.clusters < MIN_FAT32 {
@@ -71,7 +71,7 @@ impl Writer {
 
     /// Writes a file of `length` bytes, anew or in place of the one there, whose name is kept. Its folder
     /// must be there. Fails without a write when there is no room for it.
-    pub fn write(&mut self, path: &str, source: &mut dyn Read, length: u64) -> Result<(), FatError> {
+    pub(crate) fn write(&mut self, path: &str, source: &mut dyn Read, length: u64) -> Result<(), FatError> {
         let (reader, target) = self.look_up(path)?;
         let freed = match &target.existing {
             Some(existing) if existing.folder => return Err(FatError::IsFolder(path.to_owned())),
@@ -95,7 +95,7 @@ impl Writer {
     }
 
     /// Makes a folder, and those on the way to it; one that is there is kept.
-    pub fn make_dir(&mut self, path: &str) -> Result<(), FatError> {
+    pub(crate) fn make_dir(&mut self, path: &str) -> Result<(), FatError> {
         let names = name::split(path)?;
         for depth in 1..=names.len() {
             let path = names[..depth].join("/");
@@ -114,7 +114,7 @@ impl Writer {
     }
 
     /// Closes the volume and looks all of it over.
-    pub fn finish(self) -> Result<(), FatError> {
+    pub(crate) fn finish(self) -> Result<(), FatError> {
         let Self { window, volume, stamp, .. } = self;
         window.renew_budget();
         FixedClock::set(stamp);
@@ -293,6 +293,6 @@ fn failed(path: &str, window: &Window, error: &io::Error) -> FatError {
     if let Err(interrupted) = interrupt::check() {
         return interrupted.into();
     }
-    let message = if window.is_spent() { Circles.to_string() } else { error.to_string() };
+    let message = if window.is_spent() { ReadLimitExceeded.to_string() } else { error.to_string() };
     FatError::Library { path: path.to_owned(), message }
 }

@@ -15,12 +15,12 @@ use super::window::Window;
 use crate::error::Explain;
 
 /// Bytes in a sector.
-pub const SECTOR: u64 = 512;
+pub(crate) const SECTOR: u64 = 512;
 
 /// How the partitions are written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum TableKind {
+pub(crate) enum TableKind {
     /// Four entries in the first sector.
     Mbr,
     /// GUID partition table behind a protective MBR.
@@ -31,64 +31,64 @@ pub enum TableKind {
 
 /// A partition table that fits its image: in range, without overlaps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Table {
+pub(crate) struct Table {
     /// Its kind.
-    pub kind: TableKind,
+    pub(crate) kind: TableKind,
     /// The disk's id as `blkid` writes it: eight hex digits (MBR) or a GUID.
-    pub id: String,
+    pub(crate) id: String,
     /// The used entries, in the order of their numbers.
-    pub partitions: Vec<Partition>,
+    pub(crate) partitions: Vec<Partition>,
 }
 
 /// One used entry of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Partition {
+pub(crate) struct Partition {
     /// As Linux counts them, from 1.
-    pub number: u32,
+    pub(crate) number: u32,
     /// The first sector (LBA).
-    pub first_lba: u64,
+    pub(crate) first_lba: u64,
     /// Its length in sectors.
-    pub sectors: u64,
+    pub(crate) sectors: u64,
     /// The type as written in the table: `0x0c` or a GUID.
-    pub type_id: String,
+    pub(crate) type_id: String,
     /// What that type is called, or `unknown`.
-    pub type_name: &'static str,
+    pub(crate) type_name: &'static str,
     /// The name that only GPT has.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub name: String,
+    pub(crate) name: String,
     /// The PARTUUID that Linux knows it by.
-    pub uuid: String,
+    pub(crate) uuid: String,
     /// Whether the active flag (MBR) or the legacy-BIOS flag (GPT) is set.
-    pub bootable: bool,
+    pub(crate) bootable: bool,
     /// Whether it holds further partitions (MBR); these are not walked.
-    pub extended: bool,
+    pub(crate) extended: bool,
 }
 
 impl Partition {
     /// Where it begins, in bytes.
-    pub fn start(&self) -> u64 {
+    pub(crate) fn start(&self) -> u64 {
         self.first_lba * SECTOR
     }
 
     /// Its length in bytes.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.sectors * SECTOR
     }
 
     /// Its bytes of the image, to read.
-    pub fn read_only(&self, image: &Arc<File>) -> io::Result<Window> {
+    pub(crate) fn read_only(&self, image: &Arc<File>) -> io::Result<Window> {
         Window::read_only(Arc::clone(image), self.start(), self.bytes())
     }
 
     /// Its bytes of the image, to write; the file must have been opened for that.
-    pub fn writable(&self, image: &Arc<File>) -> io::Result<Window> {
+    pub(crate) fn writable(&self, image: &Arc<File>) -> io::Result<Window> {
         Window::writable(Arc::clone(image), self.start(), self.bytes())
     }
 }
 
 /// Why an image's partitions can't be had.
 #[derive(Debug, thiserror::Error)]
-pub enum TableError {
+pub(crate) enum TableError {
     /// The image can't be read.
     #[error("cannot read the partition table")]
     Io(#[from] io::Error),
@@ -156,7 +156,7 @@ impl Explain for TableError {
 }
 
 /// Reads the table of an image of `len` bytes and checks that its partitions lie in it, beside each other.
-pub fn read(file: &Arc<File>, len: u64) -> Result<Table, TableError> {
+pub(crate) fn read(file: &Arc<File>, len: u64) -> Result<Table, TableError> {
     if len < 2 * SECTOR {
         return Err(TableError::TooShort(len));
     }

@@ -10,14 +10,14 @@ use reqwest::StatusCode;
 use reqwest::header::{self, HeaderMap};
 use reqwest::redirect::{Action, Attempt, Policy};
 
-use super::{FailureKind, Settings, Try};
+use super::{ClientSettings, FailureKind, Try};
 use crate::interrupt;
 
 const MOST_REDIRECTS: usize = 10;
 const CHUNK: usize = 128 << 10;
 
 /// A client that follows redirects by our rules.
-pub(super) fn make_client(settings: &Settings) -> Result<reqwest::blocking::Client, String> {
+pub(super) fn make_client(settings: &ClientSettings) -> Result<reqwest::blocking::Client, String> {
     // Fails only if one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::blocking::Client::builder()
@@ -80,7 +80,7 @@ impl<'a> Request<'a> {
     pub(super) fn send(
         self,
         client: &reqwest::blocking::Client,
-        settings: &Settings,
+        settings: &ClientSettings,
     ) -> Result<(Head, ChannelBody), Try> {
         let url = reqwest::Url::parse(self.url).map_err(|e| Try::no(FailureKind::Url, e.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {

@@ -15,7 +15,7 @@ use super::*;
 use crate::progress::{Silent, Task};
 
 fn client() -> Client {
-    Client::new(Settings {
+    Client::new(ClientSettings {
         tries: 3,
         first_pause: Duration::from_millis(1),
         connect_timeout: Duration::from_secs(5),
@@ -278,7 +278,8 @@ fn a_silent_server_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let brief = Duration::from_millis(100);
-    let settings = Settings { tries: 2, connect_timeout: brief, read_timeout: brief, ..client().settings };
+    let settings =
+        ClientSettings { tries: 2, connect_timeout: brief, read_timeout: brief, ..client().settings };
     let error = Client::new(settings).fetch_small(&url, 10, &Silent).unwrap_err();
     assert!(error.to_string().ends_with("the server was silent for 200ms, after 2 tries"), "{error}");
 }

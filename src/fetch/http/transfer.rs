@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::exchange::{Body, Head, Request};
-use super::{Expected, FailureKind, Settings, Try, file_name, without_credentials};
+use super::{ClientSettings, Expected, FailureKind, Try, file_name, without_credentials};
 use crate::digest::{Sha256, Sha256Hasher};
 use crate::error::FileError;
 use crate::fetch::checksum;
@@ -17,7 +17,7 @@ use crate::progress::{Progress, Task};
 
 /// What is remembered beside a partial file, so that another run can continue it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Origin {
+struct PartialOrigin {
     url: String,
     etag: Option<String>,
 }
@@ -94,7 +94,7 @@ impl<'a> Transfer<'a> {
     pub(super) fn run(
         &mut self,
         client: &reqwest::blocking::Client,
-        settings: &Settings,
+        settings: &ClientSettings,
     ) -> Result<(Sha256, u64), Try> {
         let before = self.length;
         let is_complete = self.length > 0 && self.expected.size == Some(self.length);
@@ -108,7 +108,7 @@ impl<'a> Transfer<'a> {
         self.finish()
     }
 
-    fn receive(&mut self, client: &reqwest::blocking::Client, settings: &Settings) -> Result<(), Try> {
+    fn receive(&mut self, client: &reqwest::blocking::Client, settings: &ClientSettings) -> Result<(), Try> {
         let mut request = Request::new(self.url);
         if self.length > 0 {
             request = request.range(self.length, self.etag().as_deref());
@@ -153,7 +153,7 @@ impl<'a> Transfer<'a> {
             };
         }
         self.start_over().map_err(self.failed())?;
-        let origin = Origin { url: without_credentials(self.url), etag: head.strong_etag() };
+        let origin = PartialOrigin { url: without_credentials(self.url), etag: head.strong_etag() };
         // If it can't be written, the next run starts anew.
         let _ = serde_json::to_vec(&origin).map(|json| std::fs::write(self.origin_path(), json));
         Ok(head.length)
@@ -218,7 +218,7 @@ impl<'a> Transfer<'a> {
 
     /// The `ETag` that belongs to what is in the file.
     fn etag(&self) -> Option<String> {
-        let origin: Origin = serde_json::from_slice(&std::fs::read(self.origin_path()).ok()?).ok()?;
+        let origin: PartialOrigin = serde_json::from_slice(&std::fs::read(self.origin_path()).ok()?).ok()?;
         origin.etag.filter(|_| origin.url == without_credentials(self.url))
     }
 

@@ -10,7 +10,7 @@ use super::{LIMIT, OpenPgpError, keys, packets};
 
 /// Fails unless `signature` (armoured or binary) is a detached signature over `data` by one of the keys in
 /// `key_file` that counts: made while the key was valid, and not by MD5, SHA-1 or RIPEMD-160.
-pub fn verify_detached(data: &[u8], signature: &[u8], key_file: &[u8]) -> Result<(), OpenPgpError> {
+pub(crate) fn verify_detached(data: &[u8], signature: &[u8], key_file: &[u8]) -> Result<(), OpenPgpError> {
     let packets = packets(signature, BlockType::Signature).map_err(OpenPgpError::NotASignature)?;
     let signatures: Result<Vec<Signature>, _> = packets.into_iter().map(TryInto::try_into).collect();
     let signatures =
@@ -21,7 +21,7 @@ pub fn verify_detached(data: &[u8], signature: &[u8], key_file: &[u8]) -> Result
 /// The text that was signed in the clear-signed message `text`, with LF ends of lines and no blanks before
 /// them (neither is part of what is signed), if one of the keys in `key_file` signed it; see
 /// [`verify_detached`] for what counts. Text outside the armour is an error.
-pub fn verify_cleartext(text: &str, key_file: &[u8]) -> Result<String, OpenPgpError> {
+pub(crate) fn verify_cleartext(text: &str, key_file: &[u8]) -> Result<String, OpenPgpError> {
     // `rPGP`'s search for the end of the text takes time by the square of its length.
     if text.len() > LIMIT / 4 {
         return Err(OpenPgpError::NotASignature(format!("{} bytes are too many", text.len())));

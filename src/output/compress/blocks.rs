@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::cache::BlockCache;
-use super::{BLOCK, Format};
+use super::{BLOCK, ImageFormat};
+use crate::files::positional::read_exact_at;
 use crate::interrupt;
-use crate::output::sparse::read_exact_at;
 
 /// An image to be packed.
 pub(super) struct Blocks<'a> {
     pub(super) file: &'a File,
     /// In bytes.
     pub(super) length: u64,
-    pub(super) format: Format,
+    pub(super) format: ImageFormat,
     /// What it was cloned from.
     pub(super) base: &'a File,
     pub(super) cache: &'a BlockCache,

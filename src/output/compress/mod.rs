@@ -28,7 +28,7 @@ const GZIP_LEVEL: u32 = 6;
 
 /// The form of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum ImageFormat {
     /// As it is.
     Raw,
     /// One xz stream of many blocks, as `xz -T0` writes it.
@@ -41,19 +41,19 @@ pub enum Format {
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Compressed {
+pub(crate) struct Compressed {
     /// In bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Of the compressed file.
-    pub sha256: Sha256,
+    pub(crate) sha256: Sha256,
     /// Blocks that had to be compressed; the others were known.
-    pub fresh: usize,
+    pub(crate) fresh: usize,
 }
 
 /// Why an image couldn't be compressed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot compress the image")]
-pub struct CompressError(#[from] io::Error);
+pub(crate) struct CompressError(#[from] io::Error);
 
 impl Explain for CompressError {
     fn exit(&self) -> crate::Exit {
@@ -65,9 +65,9 @@ impl Explain for CompressError {
     }
 }
 
-impl Format {
+impl ImageFormat {
     /// The ending behind `.img`, without a dot.
-    pub fn extension(self) -> &'static str {
+    pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::Raw => "",
             Self::Xz => "xz",
@@ -108,23 +108,23 @@ impl Format {
 }
 
 /// The base that an image was cloned from, whose blocks may be kept.
-pub struct Origin<'a> {
+pub(crate) struct BaseBlocks<'a> {
     /// Its raw image.
-    pub file: &'a File,
+    pub(crate) file: &'a File,
     /// The hash of that.
-    pub sha256: Sha256,
+    pub(crate) sha256: Sha256,
     /// The folder for its packed blocks.
-    pub kept: &'a Path,
+    pub(crate) kept: &'a Path,
 }
 
 /// Compresses all of `from` into `to` with `jobs` threads; the bytes don't depend on how many, nor on what
 /// is kept. `task` advances by raw bytes.
-pub fn compress(
+pub(crate) fn compress(
     from: &File,
     to: &File,
-    format: Format,
+    format: ImageFormat,
     jobs: usize,
-    base: &Origin<'_>,
+    base: &BaseBlocks<'_>,
     task: &dyn Task,
 ) -> Result<Compressed, CompressError> {
     let cache = BlockCache::open(base.kept, &base.sha256, &format.recipe());
@@ -135,13 +135,13 @@ pub fn compress(
     let mut joined = xz::Joined::default();
     let fresh = blocks.each(jobs, |packed, raw_length| {
         match format {
-            Format::Xz => joined.add(packed, &mut output)?,
+            ImageFormat::Xz => joined.add(packed, &mut output)?,
             _ => output.write_all(packed)?,
         }
         task.advance(raw_length);
         Ok(())
     })?;
-    if format == Format::Xz {
+    if format == ImageFormat::Xz {
         joined.finish(&mut output)?;
     }
     output.flush()?;

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::*;
-use crate::output::sparse::write_all_at;
+use crate::files::positional::write_all_at;
 use crate::progress::Silent;
 
 const SECRET: &[u8] = b"what only this node's image may hold";
@@ -22,13 +22,13 @@ fn image(dir: &Path) -> File {
     file
 }
 
-fn packed(from: &File, dir: &Path, format: Format, jobs: usize, kept: &str) -> (Compressed, Vec<u8>) {
+fn packed(from: &File, dir: &Path, format: ImageFormat, jobs: usize, kept: &str) -> (Compressed, Vec<u8>) {
     let path = dir.join(format!("packed.{}", format.extension()));
     let to = File::create(&path).unwrap();
     // The base is the image but for its last block.
     let base = File::open(dir.join("base")).unwrap();
     let kept = &dir.join(kept);
-    let base = Origin { file: &base, sha256: Sha256::of(b"base"), kept };
+    let base = BaseBlocks { file: &base, sha256: Sha256::of(b"base"), kept };
     let done = compress(from, &to, format, jobs, &base, &Silent).unwrap();
     let bytes = std::fs::read(path).unwrap();
     assert_eq!((done.size, done.sha256), (bytes.len() as u64, Sha256::of(&bytes)));
@@ -40,7 +40,7 @@ fn the_real_tools_unpack_it_whatever_the_threads_and_known_blocks() {
     let dir = tempfile::tempdir().unwrap();
     let from = image(dir.path());
     let raw = std::fs::read(dir.path().join("image")).unwrap();
-    for (format, tool) in [(Format::Xz, "xz"), (Format::Gz, "gzip"), (Format::Zst, "zstd")] {
+    for (format, tool) in [(ImageFormat::Xz, "xz"), (ImageFormat::Gz, "gzip"), (ImageFormat::Zst, "zstd")] {
         let (first, bytes) = packed(&from, dir.path(), format, 1, "one");
         assert_eq!(first.fresh, 4);
         assert!(
@@ -66,7 +66,7 @@ fn the_real_tools_unpack_it_whatever_the_threads_and_known_blocks() {
 #[test]
 fn xz_sees_one_stream_of_many_blocks() {
     let dir = tempfile::tempdir().unwrap();
-    packed(&image(dir.path()), dir.path(), Format::Xz, 2, "kept");
+    packed(&image(dir.path()), dir.path(), ImageFormat::Xz, 2, "kept");
     let Ok(list) = Command::new("xz").args(["--robot", "-l"]).arg(dir.path().join("packed.xz")).output()
     else {
         return;
@@ -79,7 +79,7 @@ fn xz_sees_one_stream_of_many_blocks() {
 fn a_damaged_known_block_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let from = image(dir.path());
-    let (_, bytes) = packed(&from, dir.path(), Format::Zst, 1, "kept");
+    let (_, bytes) = packed(&from, dir.path(), ImageFormat::Zst, 1, "kept");
     let mut files = vec![dir.path().join("kept")];
     while let Some(path) = files.pop() {
         if path.is_dir() {
@@ -90,14 +90,14 @@ fn a_damaged_known_block_is_made_again() {
             std::fs::write(&path, content).unwrap();
         }
     }
-    let (again, after) = packed(&from, dir.path(), Format::Zst, 1, "kept");
+    let (again, after) = packed(&from, dir.path(), ImageFormat::Zst, 1, "kept");
     assert!(again.fresh == 4 && after == bytes);
 }
 
 #[test]
 fn what_is_not_the_bases_is_not_kept() {
     let dir = tempfile::tempdir().unwrap();
-    packed(&image(dir.path()), dir.path(), Format::Gz, 1, "kept");
+    packed(&image(dir.path()), dir.path(), ImageFormat::Gz, 1, "kept");
     let mut folder = dir.path().join("kept");
     while let Some(inner) =
         std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).find(|p| p.is_dir())

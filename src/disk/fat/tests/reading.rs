@@ -1,5 +1,6 @@
 use super::*;
-use crate::disk::fat::{FatError, FatInfo, RootSlots};
+use crate::disk::fat::reader::RootSlots;
+use crate::disk::fat::{FatError, FatInfo};
 use crate::error::Explain;
 
 #[test]

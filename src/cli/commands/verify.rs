@@ -1,0 +1,24 @@
+//! `verify`
+
+use std::path::Path;
+
+use crate::cli::args::Shared;
+use crate::cli::output::{json, print};
+use crate::error::Result;
+use crate::image::verify::verify;
+use crate::progress::Progress;
+
+pub(super) fn run(
+    shared: &Shared,
+    image: &Path,
+    manifest: Option<&Path>,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let verified = verify(image, manifest, progress)?;
+    if shared.json {
+        json(&verified)?;
+    } else {
+        print(format!("{verified}\n"))?;
+    }
+    Ok(verified.require()?)
+}

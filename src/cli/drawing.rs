@@ -1,0 +1,114 @@
+//! Draws an inspection: partitions to scale, then what is in them.
+
+use std::fmt::Write as _;
+
+use crate::base::layout::PartitionContent;
+use crate::disk::table::TableKind;
+use crate::image::inspect::{Inspection, Part};
+use crate::text;
+
+/// The text for a terminal of `width` columns.
+pub(super) fn draw(inspection: &Inspection, width: usize) -> String {
+    let mut text = String::new();
+    let kind = match inspection.table {
+        TableKind::Mbr => "MBR",
+        TableKind::Gpt => "GPT",
+        TableKind::HybridGpt => "GPT with a hybrid MBR",
+    };
+    let packed = if inspection.compressed { ", compressed" } else { "" };
+    let _ = writeln!(text, "{}", inspection.file.display());
+    let _ = writeln!(text, "{}{packed}, {kind}, disk {}\n", text::size(inspection.size), inspection.id);
+    text.push_str(&bar(inspection, width));
+    for part in &inspection.partitions {
+        text.push_str(&describe(part));
+    }
+    text.push('\n');
+    for (name, value) in facts(inspection) {
+        let _ = writeln!(text, "{name:9} {value}");
+    }
+    text
+}
+
+/// One row of boxes, each as wide as its share of the disk but wide enough for its number.
+fn bar(inspection: &Inspection, width: usize) -> String {
+    const LEAST: usize = 5;
+    let mut parts: Vec<(u64, u64, String)> = Vec::new();
+    let mut end = 0;
+    let mut sorted: Vec<_> = inspection.partitions.iter().map(|p| &p.probed.partition).collect();
+    sorted.sort_by_key(|p| p.first_lba);
+    for partition in sorted {
+        if partition.start() > end {
+            parts.push((end, partition.start(), String::new()));
+        }
+        end = partition.start() + partition.bytes();
+        parts.push((partition.start(), end, partition.number.to_string()));
+    }
+    if inspection.size > end {
+        parts.push((end, inspection.size, String::new()));
+    }
+    // Slivers between partitions (the table itself, alignment) are not worth a box.
+    let visible =
+        |(start, end, name): &(u64, u64, String)| !name.is_empty() || (end - start) * 20 > inspection.size;
+    parts.retain(visible);
+    let total: u64 = parts.iter().map(|(start, end, _)| end - start).sum();
+    let room = width.saturating_sub(2 + parts.len() * (LEAST + 1));
+    let (mut edge, mut middle) = (String::from("  +"), String::from("  |"));
+    for (start, end, name) in &parts {
+        let share = u128::from(end - start) * room as u128 / u128::from(total.max(1));
+        let cells = LEAST + usize::try_from(share).unwrap_or(0);
+        let label = if name.is_empty() { "free" } else { name };
+        let _ = write!(edge, "{}+", "-".repeat(cells));
+        let _ = write!(middle, "{label:^cells$}|");
+    }
+    format!("{edge}\n{middle}\n{edge}\n")
+}
+
+fn describe(part: &Part) -> String {
+    let partition = &part.probed.partition;
+    let mut what = part.probed.content.to_string();
+    if let PartitionContent::Fat(fat) = &part.probed.content {
+        let free = u64::from(fat.free_clusters) * u64::from(fat.cluster_bytes);
+        let _ = write!(what, ", {} free", text::size(free));
+    }
+    if let Some(ext4) = &part.ext4 {
+        let free = ext4.free_blocks.saturating_mul(u64::from(ext4.block_size));
+        let _ = write!(what, ", {} free, {} inodes free", text::size(free), ext4.free_inodes);
+    }
+    if let Some(problem) = &part.problem {
+        let _ = write!(what, ": {problem}");
+    }
+    format!(
+        "  {:>2}  sector {:<9} {:>10}  {}\n      {what}\n",
+        partition.number,
+        partition.first_lba,
+        text::size(partition.bytes()),
+        partition.type_name
+    )
+}
+
+fn facts(inspection: &Inspection) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if let Some(system) = &inspection.system {
+        let architecture = if system.architecture.is_empty() { "" } else { ", " };
+        facts.push(("system", format!("{}{architecture}{}", system.name, system.architecture)));
+        facts.push(("hostname", system.hostname.clone()));
+    }
+    if !inspection.kernels.is_empty() {
+        facts.push(("kernel", inspection.kernels.join(", ")));
+    }
+    match &inspection.sysconf {
+        None => facts.push(("sysconf", "none".into())),
+        Some(values) if values.is_empty() => facts.push(("sysconf", "sets nothing".into())),
+        Some(values) => {
+            for (key, value) in values {
+                facts.push(("sysconf", format!("{key}={value}")));
+            }
+        }
+    }
+    if let Some(origin) = &inspection.manifest {
+        let sample = if origin.sample { ", the built-in sample: not for flashing" } else { "" };
+        facts.push(("node", format!("{} of cluster {}", origin.node, origin.cluster)));
+        facts.push(("base", format!("{}{sample}", origin.base)));
+    }
+    facts
+}

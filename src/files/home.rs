@@ -1,0 +1,13 @@
+//! `~/` in paths that people write.
+
+use std::path::{Path, PathBuf};
+
+/// The path that `written` means: below the home folder if it begins with `~/`, else relative to `folder`.
+/// Without a home folder `~` is an ordinary name.
+pub(crate) fn resolve(written: &str, folder: &Path) -> PathBuf {
+    let home = || std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+    match written.strip_prefix("~/").and_then(|rest| Some(home()?.join(rest))) {
+        Some(path) => path,
+        None => folder.join(written),
+    }
+}

@@ -1,0 +1,38 @@
+//! The two file systems of an image.
+
+/// Which file system a path is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Area {
+    /// The FAT that the firmware reads.
+    Boot,
+    /// The ext4 root.
+    Root,
+}
+
+impl Area {
+    /// `path` as messages and `overlay.toml` show it: `boot:/…` on the FAT.
+    pub(crate) fn shown(self, path: &str) -> String {
+        match self {
+            Self::Boot => format!("boot:{path}"),
+            Self::Root => path.to_owned(),
+        }
+    }
+
+    /// Splits `boot:/x` from `/x`, as `overlay.toml` writes paths.
+    pub(crate) fn split(written: &str) -> (Self, &str) {
+        written.strip_prefix("boot:").map_or((Self::Root, written), |path| (Self::Boot, path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boot_prefix_selects_the_fat() {
+        assert_eq!(Area::split("boot:/cmdline.txt"), (Area::Boot, "/cmdline.txt"));
+        assert_eq!(Area::split("/etc/hosts"), (Area::Root, "/etc/hosts"));
+        assert_eq!(Area::Boot.shown("/cmdline.txt"), "boot:/cmdline.txt");
+    }
+}

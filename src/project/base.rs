@@ -1,0 +1,84 @@
+//! The project's base and the files that its overlays want: fetched, verified, unpacked, surveyed.
+
+use std::path::{Path, PathBuf};
+
+use super::Project;
+use crate::base::{self, Prepared, Survey};
+use crate::error::{Context as _, Result};
+use crate::fetch::assets::{Fetched, Fetcher};
+use crate::fetch::cache::Cache;
+use crate::fetch::http::Client;
+use crate::fetch::lock::Lock;
+use crate::plan::Want;
+use crate::profile::Node;
+
+/// The file beside the profile that keeps URL, size and hash of every input.
+const LOCK_FILE: &str = "magi.lock";
+
+/// What fetching works with: the cache, the network, and the lock with the expected hashes.
+pub(super) struct FetchContext {
+    pub(super) cache: Cache,
+    pub(super) client: Client,
+    pub(super) lock: Lock,
+}
+
+/// A base, fetched, verified, unpacked and surveyed.
+pub(super) struct Base {
+    /// Where it is and what it was made from.
+    pub(super) prepared: Prepared,
+    /// What is in it.
+    pub(super) survey: Survey,
+}
+
+impl Project<'_> {
+    pub(super) fn lock_path(&self) -> PathBuf {
+        self.profile.folder.join(LOCK_FILE)
+    }
+
+    pub(super) fn fetch_context(&self) -> Result<FetchContext> {
+        let cache = Cache::open(&self.options.cache_dir()?)?;
+        let client = if self.options.offline { Client::offline() } else { Client::default() };
+        Ok(FetchContext { cache, client, lock: Lock::load(&self.lock_path())? })
+    }
+
+    /// Fetches, verifies and unpacks the base, as far as the cache doesn't have it, and surveys it.
+    pub(super) fn base(&self, context: &mut FetchContext) -> Result<Base> {
+        let choice = &self.profile.base;
+        let insecure_no_checksum = self.options.insecure_no_checksum;
+        let request = match &self.options.base {
+            // The profile's pin is the hash of the profile's base, not of another one.
+            Some(other) => base::Request {
+                source: other,
+                sha256: None,
+                insecure_no_checksum,
+                relative_to: Path::new(""),
+            },
+            None => base::Request {
+                source: &choice.image,
+                sha256: choice.sha256,
+                insecure_no_checksum,
+                relative_to: &self.profile.folder,
+            },
+        };
+        let doing = || format!("preparing the base `{}`", request.source);
+        let FetchContext { cache, client, lock } = context;
+        let prepared = base::prepare(&request, cache, client, lock, self.progress).while_doing(doing)?;
+        let survey = base::survey(&prepared.raw_path, prepared.sample)?;
+        Ok(Base { prepared, survey })
+    }
+
+    /// Fetches and verifies every file that the overlays want on `nodes`; on the sample, placeholders.
+    pub(super) fn assets(&self, base: &Base, context: &mut FetchContext, nodes: &[&Node]) -> Result<Fetched> {
+        let mut wants: Vec<Want> = Vec::new();
+        for node in nodes {
+            for want in self.inputs(&base.survey.facts).wants(node)? {
+                if !wants.contains(&want) {
+                    wants.push(want);
+                }
+            }
+        }
+        let FetchContext { cache, client, lock } = context;
+        let mut fetcher = Fetcher { cache, client, lock, progress: self.progress };
+        fetcher.all(wants, base.prepared.sample)
+    }
+}

@@ -1,0 +1,31 @@
+//! `plan`: what a build would write.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use super::{NewKeys, Options, Project};
+use crate::compose;
+use crate::error::{Context as _, FileError, Result};
+use crate::image;
+use crate::plan::Plan;
+use crate::progress::Progress;
+
+/// The plans of the nodes called `names`, or of all; each was held against the base.
+pub(crate) fn plan(options: Options, names: &[String], progress: &dyn Progress) -> Result<Vec<Plan>> {
+    let project = Project::open(options, NewKeys::Discard, progress)?;
+    let nodes = project.nodes(names)?;
+    let mut context = project.fetch_context()?;
+    let base = project.base(&mut context)?;
+    let assets = project.assets(&base, &mut context, &nodes)?;
+    let secrets = project.unsaved_secrets(&nodes)?;
+    let path = &base.prepared.raw_path;
+    let file = Arc::new(File::open(path).map_err(FileError::new("read", path))?);
+    let mut plans = Vec::new();
+    for (node, secrets) in nodes.iter().zip(&secrets) {
+        let plan = compose::plan(&project.inputs(&base.survey.facts), node, secrets, &assets)?;
+        let doing = || format!("planning the image of `{}`", plan.node);
+        image::steps(&file, &base.survey.layout, &plan).while_doing(doing)?;
+        plans.push(plan);
+    }
+    Ok(plans)
+}

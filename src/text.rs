@@ -1,0 +1,103 @@
+//! Text for people: sizes, names in messages, control characters made visible, "did you mean".
+
+use std::path::Path;
+
+use serde::Serializer;
+
+const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
+/// Serialises a path as text. What isn't UTF-8 in it is replaced, where serde's own form would fail.
+pub(crate) fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+/// `bytes` in the largest binary unit that leaves at least 1, with one decimal: `821.8 MiB`, `17 bytes`.
+pub(crate) fn size(bytes: u64) -> String {
+    let (power, whole, tenths) = scaled(bytes);
+    match power {
+        0 => format!("{bytes} bytes"),
+        _ => format!("{whole}.{tenths} {}", UNITS[power - 1]),
+    }
+}
+
+/// `bytes` in at most five characters, for progress bars: `17B`, `9.6K`, `812M`, `1023G`.
+pub(crate) fn short_size(bytes: u64) -> String {
+    let (power, whole, tenths) = scaled(bytes);
+    let unit = ['B', 'K', 'M', 'G', 'T', 'P', 'E'][power];
+    if power == 0 || whole >= 10 { format!("{whole}{unit}") } else { format!("{whole}.{tenths}{unit}") }
+}
+
+/// The power of 1024, the whole units of it and the tenths, rounded down: never up to the next unit.
+fn scaled(bytes: u64) -> (usize, u64, u64) {
+    let power = bytes.checked_ilog2().unwrap_or(0) / 10;
+    let whole = bytes >> (10 * power);
+    let rest = if power == 0 { 0 } else { (bytes >> (10 * (power - 1))) & 1023 };
+    (power as usize, whole, rest * 10 / 1024)
+}
+
+/// The known name that `name` is most likely a misspelling of.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|k| (strsim::damerau_levenshtein(name, k), k))
+        .filter(|(distance, k)| *distance <= 1 + name.len().max(k.len()) / 4)
+        .min()
+        .map(|(_, k)| k)
+}
+
+/// Names in backticks, separated by commas.
+pub(crate) fn listed(names: impl Iterator<Item = impl AsRef<str>>) -> String {
+    names.map(|n| format!("`{}`", n.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+/// A path for messages, with control characters as escapes: a file name must not start a new line or move
+/// the terminal's cursor.
+pub(crate) fn printable(path: &Path) -> String {
+    escaped(&path.display().to_string())
+}
+
+/// A text with its control characters as escapes.
+pub(crate) fn escaped(text: &str) -> String {
+    let letter = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_one_decimal_and_never_round_up_to_the_next_unit() {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (1024 * 1024 - 1, "1023.9 KiB"),
+            (2_621_440_000, "2.4 GiB"),
+            (u64::MAX, "15.9 EiB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn short_sizes_have_at_most_five_characters() {
+        for (bytes, text) in
+            [(0, "0B"), (1023, "1023B"), (1024, "1.0K"), (10_239, "9.9K"), (812 << 20, "812M")]
+        {
+            assert_eq!(short_size(bytes), text);
+        }
+        assert_eq!(short_size(u64::MAX), "15E");
+    }
+
+    #[test]
+    fn only_similar_names_are_suggested() {
+        assert_eq!(nearest("caspr", ["melchior", "caspar"].into_iter()), Some("caspar"));
+        assert_eq!(nearest("zzz", ["melchior", "caspar"].into_iter()), None);
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(printable(Path::new("a\nb\u{1b}[2J")), "a\\nb\\u{1b}[2J");
+    }
+}
