@@ -247,7 +247,12 @@ fn two_builds_at_once_share_one_download() {
     let pin = sum(&packed);
     let one = || {
         let relative_to = Path::new("");
-        let request = Request { source: &url, sha256: Some(pin.parse().unwrap()), insecure_no_checksum: false, relative_to };
+        let request = Request {
+            source: &url,
+            sha256: Some(pin.parse().unwrap()),
+            insecure_no_checksum: false,
+            relative_to,
+        };
         let cache = Cache::open(desk.cache.dir()).unwrap();
         prepare(&request, &cache, &desk.client, &mut Lock::in_memory(), &Silent).unwrap()
     };

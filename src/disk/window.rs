@@ -116,16 +116,6 @@ impl Window {
         self.len
     }
 
-    /// Whether it holds no bytes at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Where it begins in its file, in bytes.
-    pub(crate) fn start(&self) -> u64 {
-        self.start
-    }
-
     /// Whether it may be written to.
     pub(crate) fn is_writable(&self) -> bool {
         self.writable

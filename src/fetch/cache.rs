@@ -134,7 +134,7 @@ impl Cache {
         Ok(Self { dir: dir.to_owned() })
     }
 
-    /// The folder it lies in.
+    #[cfg(test)]
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }

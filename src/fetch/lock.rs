@@ -119,6 +119,7 @@ pub(crate) struct Lock {
 
 impl Lock {
     /// An empty one that belongs to no file.
+    #[cfg(test)]
     pub(crate) fn in_memory() -> Self {
         Self::default()
     }

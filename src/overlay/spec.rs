@@ -19,8 +19,6 @@ pub(crate) type When = Option<Located<String>>;
 /// Everything in `overlay.toml`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Spec {
-    /// One line for people.
-    pub(crate) summary: String,
     /// Overlays that come first.
     pub(crate) needs: Vec<Located<String>>,
     /// `[settings.NAME]`.
@@ -193,8 +191,9 @@ pub(crate) struct Check {
 pub(crate) fn read(source: &SourceText) -> Result<Spec> {
     let table = source.parse()?;
     let root = source.root(&table);
+    // For people who read the file, so nothing reads it here.
+    root.required("summary")?;
     let spec = Spec {
-        summary: root.required("summary")?.value,
         needs: root.strings("needs")?.unwrap_or_default(),
         settings: settings(&root)?,
         packages: each(&root, "packages", names)?,

@@ -93,23 +93,6 @@ impl Reader {
         Ok(target.display().to_string())
     }
 
-    /// The names in a folder, sorted, without `.` and `..`; stops at `most`.
-    pub(crate) fn list(&self, path: &str, most: usize) -> Result<Vec<String>, Ext4Error> {
-        let names = |fs: &Ext4| -> Result<Vec<String>, ext4_view::Ext4Error> {
-            let mut names = Vec::new();
-            for entry in fs.read_dir(path)?.take(most + 2) {
-                let name = entry?.file_name().display().to_string();
-                if name != "." && name != ".." {
-                    names.push(name);
-                }
-            }
-            Ok(names)
-        };
-        let mut names = self.call(path, names)?.map_err(|e| damaged(path, &e))?;
-        names.sort();
-        Ok(names)
-    }
-
     fn call<T>(&self, path: &str, work: impl FnOnce(&Ext4) -> T) -> Result<T, Ext4Error> {
         guard::catch("ext4-view", || work(&self.fs))
             .map_err(|e| Ext4Error::Damaged { path: path.to_owned(), why: e.to_string() })

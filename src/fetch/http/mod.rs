@@ -164,11 +164,6 @@ impl Client {
         Self { offline: true, ..Self::default() }
     }
 
-    /// Whether it's the one that never connects.
-    pub(crate) fn is_offline(&self) -> bool {
-        self.offline
-    }
-
     /// Downloads to `partial` from the first of `urls` that gives what is expected. What `partial` already
     /// holds from an earlier run is continued if it's still the same file. On an error it's left for that.
     pub(crate) fn download(

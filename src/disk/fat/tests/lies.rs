@@ -147,12 +147,10 @@ fn ask_everything(image: &Image) -> Result<(), FatError> {
     let reader = Reader::open(image.window())?;
     let checked = reader.check().map(|_| ());
     let _ = reader.info();
-    let mut sink = std::io::sink();
     for (path, entry) in reader.walk()? {
         if entry.folder {
             reader.list(&path)?;
         } else {
-            let _ = reader.read_to(&path, &mut sink);
             let _ = reader.read(&path);
         }
     }
