@@ -510,7 +510,8 @@ fn a_fetch_that_nothing_could_verify() {
     hint: the file is damaged, was replaced, or the expected hash is that of another version
     ");
     set("nonsense").write(&sandbox);
-    insta::assert_snapshot!(refused_with(2, &sandbox), @"error: an overlay's hash is wrong: `nonsense` is no SHA-256 (64 hexadecimal digits) or SHA-512 (128)");
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"error: `overlays/mine/overlay.toml` line 7: `nonsense` is no SHA-256 (64 hexadecimal digits) or SHA-512 (128)
+    hint: `docs/overlays.md` lists what templates can use");
 }
 
 #[test]

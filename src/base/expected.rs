@@ -1,63 +1,139 @@
-//! What hash a base must have, and who says so.
+//! What a base must be: the hash that the profile, the lock, the catalog or a checksum file gives, and the
+//! signature that the publisher's key asks for.
 
 use std::io::Read;
 use std::path::Path;
 
 use super::catalog::Known;
+use super::signature::{ImageSignature, PublisherKey};
 use super::{BaseError, Preparing};
 use crate::digest::{Digest, Sha256};
-use crate::error::Result;
+use crate::error::{FileError, Result};
 use crate::fetch::cache::Cache;
 use crate::fetch::checksum::{self, ChecksumError};
 use crate::fetch::http::{file_name, shown};
 use crate::fetch::lock::{Lock, LockError};
 
-/// Lists of checksums are small. In bytes.
+/// Limit for checksum files and signatures, in bytes.
 const LARGEST_LIST: usize = 1 << 20;
 
-/// What a hash is that of.
+/// Which file a hash is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
-    /// The file as it is.
+pub(super) enum HashOf {
+    /// The file as published.
     Packed,
     /// The raw image in it.
     Raw,
-    /// People pin the one or the other.
+    /// One of the two: a pin doesn't say which.
     Either,
 }
 
-/// A hash that must be met.
+/// A hash that the base must have.
 #[derive(Debug, Clone)]
 pub(super) struct ExpectedDigest {
     pub(super) digest: Digest,
-    pub(super) of: Of,
-    /// Who expects it, for messages.
+    pub(super) of: HashOf,
+    /// The source of the expectation, for messages.
     pub(super) by: String,
 }
 
 impl ExpectedDigest {
     pub(super) fn pinned(pin: Sha256) -> Self {
-        Self { digest: pin.into(), of: Of::Either, by: "the profile".into() }
+        Self { digest: pin.into(), of: HashOf::Either, by: "the profile".into() }
     }
 
-    /// The SHA-256 of the packed file, if that follows.
+    /// The SHA-256 of the packed file, if it follows from this hash.
     pub(super) fn packed_sha256(&self, cache: &Cache) -> Option<Sha256> {
-        // What was found out before counts first: a pin may be that of the raw image.
+        // The cache knows whether a pin is the hash of the raw image, so it comes first.
         cache.known(&self.digest).or(match (self.digest, self.of) {
-            (Digest::Sha256(hash), Of::Packed | Of::Either) => Some(hash),
+            (Digest::Sha256(hash), HashOf::Packed | HashOf::Either) => Some(hash),
             _ => None,
         })
     }
 }
 
+/// Everything that must hold before a base is used.
+#[derive(Default)]
+pub(super) struct Requirements {
+    /// The hash that is expected; nothing only with `--insecure-no-checksum`, or where a signature suffices.
+    pub(super) expected: Option<ExpectedDigest>,
+    /// The hash in a signed checksum file, where `expected` comes from elsewhere.
+    pub(super) signed: Option<ExpectedDigest>,
+    /// A signature over the image file itself.
+    pub(super) image_signature: Option<ImageSignature>,
+    /// The fingerprint of the key whose signature is among the above.
+    pub(super) signed_by: Option<String>,
+    /// Whether the hash comes from a checksum file that no key vouches for.
+    pub(super) unsigned_list: bool,
+}
+
+impl Requirements {
+    /// All hashes that must be met.
+    pub(super) fn digests(&self) -> impl Iterator<Item = &ExpectedDigest> {
+        self.expected.iter().chain(&self.signed)
+    }
+
+    /// The SHA-256 of the packed file, if it is known beforehand.
+    pub(super) fn packed_sha256(&self, cache: &Cache) -> Option<Sha256> {
+        self.digests().find_map(|expected| expected.packed_sha256(cache))
+    }
+
+    /// The same, only where it must be the hash of the packed file.
+    pub(super) fn download_sha256(&self, cache: &Cache) -> Option<Sha256> {
+        let mut packed = self.digests().filter(|expected| expected.of == HashOf::Packed);
+        packed.find_map(|expected| expected.packed_sha256(cache))
+    }
+}
+
+/// A base's name, the checksum files that may list it, and how files beside it are read.
+struct Beside<'a> {
+    /// The image's own URL or path.
+    image: String,
+    name: String,
+    lists: Vec<String>,
+    read: &'a mut dyn FnMut(&str) -> Result<Option<Vec<u8>>>,
+}
+
 impl Preparing<'_> {
-    /// From the profile, else the lock, else the catalog, else a list of checksums beside the URL.
-    pub(super) fn expected_of_url(
+    /// By profile, lock, catalog or a checksum file beside the URL; and by the publisher's key.
+    pub(super) fn requirements_of_url(
         &self,
         url: &str,
         known: Option<&Known>,
         lock: &Lock,
-    ) -> Result<Option<ExpectedDigest>> {
+    ) -> Result<Requirements> {
+        let fixed = self.fixed(url, known, lock)?;
+        let mut read = |beside: &str| self.client.find_small(beside, LARGEST_LIST, self.progress);
+        let image = without_query(url).to_owned();
+        let beside = Beside { image, name: file_name(url), lists: lists_beside(url), read: &mut read };
+        let requirements = match &self.key {
+            Some(key) if !lock.is_signed_by(url, &key.fingerprint) => self.signed(key, fixed, beside)?,
+            _ => self.unsigned(fixed, beside)?,
+        };
+        if requirements.unsigned_list && url.starts_with("http://") {
+            let note = "a checksum that came over http proves nothing; pin it in the profile";
+            self.progress.note(&format!("`{}`: {note}", shown(url)));
+        }
+        Ok(requirements)
+    }
+
+    /// By profile or a checksum file beside the file; and by the publisher's key.
+    pub(super) fn requirements_of_file(&self, path: &Path) -> Result<Requirements> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let lists = [format!("{name}.sha256"), "SHA256SUMS".into(), "SHA512SUMS".into()];
+        let lists = lists.map(|list| folder.join(list).to_string_lossy().into_owned()).into();
+        let image = path.to_string_lossy().into_owned();
+        let beside = Beside { image, name, lists, read: &mut read_small };
+        let fixed = self.pin.map(ExpectedDigest::pinned);
+        match &self.key {
+            Some(key) => self.signed(key, fixed, beside),
+            None => self.unsigned(fixed, beside),
+        }
+    }
+
+    /// The hash that doesn't have to be looked up beside the URL.
+    fn fixed(&self, url: &str, known: Option<&Known>, lock: &Lock) -> Result<Option<ExpectedDigest>> {
         let locked = lock.get(url);
         if let (Some(pin), Some(locked)) = (self.pin, locked)
             && pin != locked.sha256
@@ -66,83 +142,113 @@ impl Preparing<'_> {
             let what = format!("it has SHA-256 {}, but the profile pins {pin}", locked.sha256);
             return Err(LockError::Differs { url: shown(url), what }.into());
         }
-        // The lock's hash is the more exact one: it's surely that of the packed file.
-        if let Some(locked) = locked {
-            let (digest, by) = (locked.sha256.into(), "`magi.lock`".into());
-            return Ok(Some(ExpectedDigest { digest, of: Of::Packed, by }));
-        }
-        if let Some(pin) = self.pin {
-            return Ok(Some(ExpectedDigest::pinned(pin)));
-        }
-        if let Some(hash) = known.and_then(|known| known.sha256) {
-            let digest = hash.into();
-            return Ok(Some(ExpectedDigest { digest, of: Of::Packed, by: "the catalog".into() }));
-        }
-        let found = self.listed(&file_name(url), &beside_url(url), |candidate| {
-            self.client.find_small(candidate, LARGEST_LIST, self.progress)
-        })?;
-        if found.is_some() && url.starts_with("http://") {
-            let note = "a checksum that came over http proves nothing; pin it in the profile";
-            self.progress.note(&format!("`{}`: {note}", shown(url)));
-        }
-        Ok(found)
+        let packed = |hash: Sha256, by: &str| ExpectedDigest {
+            digest: hash.into(),
+            of: HashOf::Packed,
+            by: by.to_owned(),
+        };
+        // The lock comes before the pin: its hash is that of the packed file for certain.
+        Ok(locked
+            .map(|locked| packed(locked.sha256, "`magi.lock`"))
+            .or_else(|| self.pin.map(ExpectedDigest::pinned))
+            .or_else(|| Some(packed(known?.sha256?, "the catalog"))))
     }
 
-    /// From the profile, else a list of checksums beside the file.
-    pub(super) fn expected_of_file(&self, path: &Path) -> Result<Option<ExpectedDigest>> {
-        if let Some(pin) = self.pin {
-            return Ok(Some(ExpectedDigest::pinned(pin)));
+    /// Without a key, a checksum file is believed where there is nothing better.
+    fn unsigned(&self, fixed: Option<ExpectedDigest>, mut beside: Beside<'_>) -> Result<Requirements> {
+        if fixed.is_some() {
+            return Ok(Requirements { expected: fixed, ..Requirements::default() });
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let candidates: Vec<String> = [format!("{name}.sha256"), "SHA256SUMS".into(), "SHA512SUMS".into()]
-            .map(|file| folder.join(file).to_string_lossy().into_owned())
-            .into();
-        self.listed(&name, &candidates, |candidate| {
-            let Ok(file) = std::fs::File::open(candidate) else { return Ok(None) };
-            let mut content = Vec::new();
-            let limit = LARGEST_LIST as u64;
-            let read = file.take(limit).read_to_end(&mut content);
-            Ok(read.is_ok().then_some(content))
-        })
-    }
-
-    /// What the first of the candidates that exists and speaks of `name` says.
-    fn listed(
-        &self,
-        name: &str,
-        candidates: &[String],
-        mut read: impl FnMut(&str) -> Result<Option<Vec<u8>>>,
-    ) -> Result<Option<ExpectedDigest>> {
-        let raw_name = [".xz", ".gz", ".zst", ".zstd"].iter().find_map(|end| name.strip_suffix(end));
-        let names: Vec<&str> = std::iter::once(name).chain(raw_name).collect();
         let mut problem = None;
-        for candidate in candidates {
-            let Some(text) = read(candidate)? else { continue };
-            let text = String::from_utf8_lossy(&text);
-            let by = format!("`{}`", shown(candidate));
-            match checksum::find(&text, &names, candidate) {
-                Ok((0, digest)) => return Ok(Some(ExpectedDigest { digest, of: Of::Packed, by })),
-                Ok((_, digest)) => return Ok(Some(ExpectedDigest { digest, of: Of::Raw, by })),
-                Err(error @ ChecksumError::Ambiguous { .. }) => return Err(error.into()),
-                Err(other) if candidate.ends_with(".sha256") => match checksum::only(&text) {
-                    Some(digest) => return Ok(Some(ExpectedDigest { digest, of: Of::Either, by })),
-                    None => problem = Some(other.to_string()),
-                },
-                // Some servers answer everything with a page.
-                Err(other) => problem = problem.or(Some(other.to_string())),
+        let listed = beside.listed(&mut problem, |_, text, _| {
+            Ok(text.map(|text| String::from_utf8_lossy(text).into_owned()))
+        })?;
+        if listed.is_none() && !self.request.insecure_no_checksum {
+            let source_text = shown(self.request.source);
+            return Err(BaseError::NoChecksum { source_text, problem }.into());
+        }
+        let unsigned_list = listed.is_some();
+        Ok(Requirements { expected: listed, unsigned_list, ..Requirements::default() })
+    }
+
+    /// With a key, a checksum file counts only with a good signature; without one, the image needs its own.
+    fn signed(
+        &self,
+        key: &PublisherKey,
+        fixed: Option<ExpectedDigest>,
+        mut beside: Beside<'_>,
+    ) -> Result<Requirements> {
+        let signed_by = Some(key.fingerprint.clone());
+        let listed = beside.listed(&mut None, |list, text, read| key.signed_text(list, text, &mut *read))?;
+        let requirements = match (fixed, listed) {
+            (Some(fixed), Some(listed)) => {
+                Requirements { expected: Some(fixed), signed: Some(listed), ..Requirements::default() }
             }
-        }
-        if self.request.insecure_no_checksum {
-            return Ok(None);
-        }
-        Err(BaseError::NoChecksum { source_text: shown(self.request.source), problem }.into())
+            (None, Some(listed)) => Requirements { expected: Some(listed), ..Requirements::default() },
+            (expected, None) => {
+                let signature = PublisherKey::beside_image(&beside.image, beside.read)?;
+                let image_signature = Some(signature.ok_or_else(|| self.no_signature())?);
+                Requirements { expected, image_signature, ..Requirements::default() }
+            }
+        };
+        Ok(Requirements { signed_by, ..requirements })
     }
 }
 
-/// Where lists of checksums lie beside a URL. Its query isn't kept: it's that of the one file.
-fn beside_url(url: &str) -> Vec<String> {
-    let file = &url[..url.find(['?', '#']).unwrap_or(url.len())];
+impl Beside<'_> {
+    /// The hash in the first checksum file that lists the base. `text_of` gives the part of a file that counts,
+    /// if any; `problem` is what was wrong with one that doesn't list the base.
+    fn listed(
+        &mut self,
+        problem: &mut Option<String>,
+        mut text_of: impl FnMut(
+            &str,
+            Option<&[u8]>,
+            &mut dyn FnMut(&str) -> Result<Option<Vec<u8>>>,
+        ) -> Result<Option<String>>,
+    ) -> Result<Option<ExpectedDigest>> {
+        let raw_name = [".xz", ".gz", ".zst", ".zstd"].iter().find_map(|end| self.name.strip_suffix(end));
+        let names: Vec<&str> = std::iter::once(self.name.as_str()).chain(raw_name).collect();
+        for list in &self.lists {
+            let content = (self.read)(list)?;
+            let Some(text) = text_of(list, content.as_deref(), self.read)? else { continue };
+            let by = format!("`{}`", shown(list));
+            match checksum::find(&text, &names, list) {
+                Ok((0, digest)) => return Ok(Some(ExpectedDigest { digest, of: HashOf::Packed, by })),
+                Ok((_, digest)) => return Ok(Some(ExpectedDigest { digest, of: HashOf::Raw, by })),
+                Err(error @ ChecksumError::Ambiguous { .. }) => return Err(error.into()),
+                Err(other) if list.ends_with(".sha256") => match checksum::only(&text) {
+                    Some(digest) => return Ok(Some(ExpectedDigest { digest, of: HashOf::Either, by })),
+                    None => *problem = Some(other.to_string()),
+                },
+                // Some servers answer every request with a web page.
+                Err(other) => *problem = problem.take().or(Some(other.to_string())),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A small file beside a local image; `None` if there is none.
+fn read_small(path: &str) -> Result<Option<Vec<u8>>> {
+    let path = Path::new(path);
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(FileError::named(path)(e).into()),
+    };
+    let mut content = Vec::new();
+    file.take(LARGEST_LIST as u64).read_to_end(&mut content).map_err(FileError::named(path))?;
+    Ok(Some(content))
+}
+
+fn without_query(url: &str) -> &str {
+    &url[..url.find(['?', '#']).unwrap_or(url.len())]
+}
+
+/// The checksum files beside a URL. Its query is dropped: it belongs to the one file.
+fn lists_beside(url: &str) -> Vec<String> {
+    let file = without_query(url);
     let host = file.find("://").map_or(0, |at| at + 3);
     let folder = file[host..].rfind('/').map_or(file, |at| &file[..host + at]);
     let mut beside = vec![format!("{file}.sha256")];
@@ -155,11 +261,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checksums_are_looked_for_beside_the_file() {
+    fn checksum_files_are_looked_for_beside_the_file() {
         assert_eq!(
-            beside_url("https://h/a/b.img.xz?x=/1#y"),
+            lists_beside("https://h/a/b.img.xz?x=/1#y"),
             ["https://h/a/b.img.xz.sha256", "https://h/a/SHA256SUMS", "https://h/a/SHA512SUMS"]
         );
-        assert_eq!(beside_url("https://h")[1], "https://h/SHA256SUMS");
+        assert_eq!(lists_beside("https://h")[1], "https://h/SHA256SUMS");
     }
 }

@@ -1,28 +1,34 @@
-//! The base image: named, fetched, verified, unpacked and kept raw in the cache.
+//! The base image: named, fetched, verified, unpacked and kept raw in the cache; and what is in it.
 
-pub(crate) mod catalog;
+mod catalog;
+mod download;
 mod expected;
-pub(crate) mod facts;
+mod facts;
 pub(crate) mod layout;
 mod local;
-mod raw;
+mod packed;
+mod signature;
 pub(crate) mod sysconf;
 pub(crate) mod unpack;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use facts::{RASPI_DEBIAN, Survey, survey};
+pub(crate) use facts::{RASPI_DEBIAN, Survey, architecture, os_release, survey};
+pub(crate) use signature::Publisher;
 
-use catalog::Known;
-use expected::{ExpectedDigest, Of};
-use raw::Packed;
+use expected::{ExpectedDigest, Requirements};
+use packed::Packed;
+use signature::PublisherKey;
 
-use crate::digest::Sha256;
+use crate::digest::{Digest, Sha256};
 use crate::error::{Exit, Explain, Result};
-use crate::fetch::cache::{Cache, Entry, Key};
-use crate::fetch::http::{Client, Expected, file_name, shown, without_credentials};
-use crate::fetch::lock::{Lock, Locked};
+use crate::fetch::cache::{Cache, Entry};
+use crate::fetch::http::{Client, shown};
+use crate::fetch::lock::Lock;
+use crate::fetch::openpgp_key;
+use crate::files::home;
 use crate::progress::Progress;
+use crate::text::listed;
 
 /// The sample: see its folder's README.
 static SAMPLE: &[u8] = include_bytes!("sample/sample.img.xz");
@@ -32,8 +38,10 @@ static SAMPLE: &[u8] = include_bytes!("sample/sample.img.xz");
 pub(crate) struct Request<'a> {
     /// A built-in name, a URL or a path.
     pub(crate) source: &'a str,
-    /// SHA-256 that the profile pins, in hexadecimal digits: of the file as it is, or of the raw image.
+    /// The pinned hash: of the file as published, or of the raw image.
     pub(crate) sha256: Option<Sha256>,
+    /// The key that must have signed it.
+    pub(crate) publisher: Option<Publisher<'a>>,
     /// Whether a base without any known checksum is taken.
     pub(crate) insecure_no_checksum: bool,
     /// The folder that a relative path starts from.
@@ -86,6 +94,14 @@ pub(crate) enum BaseError {
         /// What was wrong with a list of checksums that was found.
         problem: Option<String>,
     },
+    /// No signature where the publisher's key is named.
+    #[error(
+        "no OpenPGP signature was found for `{source_text}`, but `base.openpgp_fingerprint` asks for one"
+    )]
+    NoSignature {
+        /// The base.
+        source_text: String,
+    },
     /// It's another one than was pinned.
     #[error("`{source_text}` has SHA-256 {packed}{}, but {by} expects {expected}", raw.map_or_else(
         || " and can't be unpacked".to_owned(),
@@ -94,8 +110,7 @@ pub(crate) enum BaseError {
     NeitherMatches {
         /// The base.
         source_text: String,
-        /// What was expected.
-        expected: String,
+        expected: Digest,
         /// Who expects it.
         by: String,
         /// Hash of the file.
@@ -109,13 +124,14 @@ impl Explain for BaseError {
     fn exit(&self) -> Exit {
         match self {
             Self::Unknown { .. } | Self::NotAFile(_) | Self::Scheme(_) => Exit::Usage,
-            Self::NoChecksum { .. } | Self::NeitherMatches { .. } => Exit::Verification,
+            Self::NoChecksum { .. } | Self::NoSignature { .. } | Self::NeitherMatches { .. } => {
+                Exit::Verification
+            }
         }
     }
 
     fn hint(&self) -> Option<String> {
-        let names =
-            || catalog::CATALOG.iter().map(|k| format!("`{}`", k.name)).collect::<Vec<_>>().join(", ");
+        let names = || listed(catalog::CATALOG.iter().map(|k| k.name));
         Some(match self {
             Self::Unknown { nearest: Some(name), .. } => format!("did you mean `{name}`?"),
             Self::Unknown { .. } => format!("check the path; built-in bases are {}", names()),
@@ -124,6 +140,11 @@ impl Explain for BaseError {
             Self::NoChecksum { .. } => {
                 "pin it in the profile with `sha256 = \"…\"` under `[base]`, put a `.sha256` \
                                         file beside it, or take it as it is with `--insecure-no-checksum`"
+                    .into()
+            }
+            Self::NoSignature { .. } => {
+                "publishers put it beside the image or its checksum file, with `.asc` or \
+                                         `.sig` at the end; without one, remove `base.openpgp_fingerprint`"
                     .into()
             }
             Self::NeitherMatches { .. } => {
@@ -150,7 +171,13 @@ pub(crate) fn prepare(
     if scheme.is_some_and(|scheme| !matches!(scheme.as_str(), "http" | "https")) {
         return Err(BaseError::Scheme(shown(request.source)).into());
     }
-    let preparing = Preparing { request, pin: request.sha256, cache, client, progress };
+    let key = match request.publisher {
+        Some(publisher) => {
+            Some(publisher_key(publisher, request.relative_to, cache, client, lock, progress)?)
+        }
+        None => None,
+    };
+    let preparing = Preparing { request, pin: request.sha256, key, cache, client, progress };
     if known.is_some_and(|known| known.urls.is_empty()) {
         return preparing.sample();
     }
@@ -160,15 +187,34 @@ pub(crate) fn prepare(
     preparing.file()
 }
 
+/// Reads the publisher's key from its file, or fetches it.
+fn publisher_key(
+    publisher: Publisher<'_>,
+    relative_to: &Path,
+    cache: &Cache,
+    client: &Client,
+    lock: &mut Lock,
+    progress: &dyn Progress,
+) -> Result<PublisherKey> {
+    if publisher.key.contains("://") {
+        let fetched =
+            openpgp_key::fetch(publisher.key, publisher.fingerprint, cache, client, lock, progress)?;
+        return PublisherKey::from_file(publisher, &fetched.path);
+    }
+    PublisherKey::from_file(publisher, &home::resolve(publisher.key, relative_to))
+}
+
 struct Preparing<'a> {
     request: &'a Request<'a>,
     pin: Option<Sha256>,
+    key: Option<PublisherKey>,
     cache: &'a Cache,
     client: &'a Client,
     progress: &'a dyn Progress,
 }
 
 impl Preparing<'_> {
+    /// The built-in sample. No signature is asked of it: it is part of this program.
     fn sample(&self) -> Result<Prepared> {
         let packed = Packed {
             name: catalog::SAMPLE.into(),
@@ -176,117 +222,44 @@ impl Preparing<'_> {
             sha256: Sha256::of(SAMPLE),
             size: SAMPLE.len() as u64,
         };
-        let expected = self.pin.map(ExpectedDigest::pinned);
-        let raw = packed.unpacked(expected.as_ref(), self.cache, self.progress, |dest| {
+        let required =
+            Requirements { expected: self.pin.map(ExpectedDigest::pinned), ..Requirements::default() };
+        let raw = packed.unpacked(&required, self.cache, self.progress, |dest| {
             unpack::unpack_bytes(SAMPLE, "the sample", dest, self.progress)
         })?;
         Ok(packed.prepared(raw, true))
-    }
-
-    fn url(&self, known: Option<&Known>, lock: &mut Lock) -> Result<Prepared> {
-        let urls = known.map_or_else(|| vec![self.request.source], |known| known.urls.to_vec());
-        let name = known.map_or_else(|| file_name(urls[0]), |known| known.name.into());
-        let source = without_credentials(urls[0]);
-        let expected = self.expected_of_url(urls[0], known, lock)?;
-        let packed = |sha256, size| Packed { name: name.clone(), source: source.clone(), sha256, size };
-
-        // What was unpacked before isn't downloaded again.
-        let sha256 = expected.as_ref().and_then(|e| e.packed_sha256(self.cache));
-        if let (Some(sha256), Some(expected)) = (sha256, &expected)
-            && let Some(raw) = self.cache.raw(sha256)?
-        {
-            let packed = packed(sha256, raw.source_size);
-            packed.check_raw(expected, &raw, self.cache)?;
-            lock.insert(urls[0], locked(&packed, &raw))?;
-            return Ok(packed.prepared(raw, false));
-        }
-
-        let mut is_second_try = false;
-        loop {
-            let (entry, was_cached) = self.download(&urls, expected.as_ref())?;
-            let packed = packed(entry.sha256, entry.size);
-            let checked = expected.as_ref().map_or(Ok(()), |e| packed.check(e, &entry.path, self.cache));
-            let unpacked = |()| {
-                packed.unpacked(expected.as_ref(), self.cache, self.progress, |dest| {
-                    unpack::unpack_file(&entry.path, &file_name(urls[0]), dest, self.progress)
-                })
-            };
-            match checked.and_then(unpacked) {
-                Ok(raw) => {
-                    match expected {
-                        Some(_) => lock.insert(urls[0], locked(&packed, &raw))?,
-                        None => self.warn(&packed),
-                    }
-                    return Ok(packed.prepared(raw, false));
-                }
-                // The cache's copy may have been damaged since it was made.
-                Err(_) if was_cached && !is_second_try && !packed.is_still(&entry.path)? => {
-                    self.progress.note(&format!("the cached `{name}` is damaged; downloading it again"));
-                    self.cache.discard_download(entry.sha256)?;
-                    is_second_try = true;
-                }
-                Err(error) => {
-                    // What is wrong once is wrong for ever.
-                    if matches!(error.exit(), Exit::Verification | Exit::Usage) {
-                        self.cache.discard_download(entry.sha256)?;
-                    }
-                    return Err(error);
-                }
-            }
-        }
-    }
-
-    /// The packed file from the cache or the first URL that has it, and whether it was cached.
-    fn download(&self, urls: &[&str], expected: Option<&ExpectedDigest>) -> Result<(Entry, bool)> {
-        let likely = expected.and_then(|e| e.packed_sha256(self.cache));
-        let key = likely.map_or_else(|| Key::url(urls[0]), Key::Download);
-        let lock = self.cache.lock(key, &file_name(urls[0]), self.progress)?;
-        if let Some(sha256) = likely
-            && let Some(entry) = self.cache.download(sha256)?
-        {
-            return Ok((entry, true));
-        }
-        // A pin that may be the raw image's can't be asked of the download.
-        let sha256 = expected.filter(|e| e.of == Of::Packed).and(likely);
-        let expected = Expected { sha256, size: None };
-        let downloaded = self.client.download(urls, &lock.partial, expected, self.progress)?;
-        Ok((self.cache.keep_download(&lock, downloaded.sha256)?, false))
     }
 
     fn file(&self) -> Result<Prepared> {
         let path = local::resolve(self.request.source, self.request.relative_to)?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let is_raw = unpack::container(&path)? == "raw";
-        let expected = self.expected_of_file(&path)?;
+        let required = self.requirements_of_file(&path)?;
         let (sha256, size) = local::hash(&path, self.cache, self.progress)?;
         let packed = Packed { name: name.clone(), source: path.display().to_string(), sha256, size };
-        if let Some(expected) = &expected {
-            packed.check(expected, &path, self.cache)?;
-        } else {
-            self.warn(&packed);
+        packed.check(&required, &path, self.cache)?;
+        self.check_signature(&required, &path)?;
+        if required.expected.is_none() && required.signed_by.is_none() {
+            self.note_unverified(&packed);
+        } else if required.unsigned_list && signature::lies_beside(&path) {
+            self.note_unsigned(&packed);
         }
         if is_raw {
-            // It's only read, so it needs no copy.
+            // A build only reads the base, so a raw one needs no copy.
             let raw = Entry { path, sha256, size, source_size: size };
-            if let Some(expected) = &expected {
-                packed.check_raw(expected, &raw, self.cache)?;
-            }
+            packed.check_raw(&required, &raw, self.cache)?;
             return Ok(packed.prepared(raw, false));
         }
-        let raw = packed.unpacked(expected.as_ref(), self.cache, self.progress, |dest| {
+        let raw = packed.unpacked(&required, self.cache, self.progress, |dest| {
             unpack::unpack_file(&path, &name, dest, self.progress)
         })?;
         Ok(packed.prepared(raw, false))
     }
 
-    fn warn(&self, packed: &Packed) {
+    fn note_unverified(&self, packed: &Packed) {
         let Packed { source, sha256, .. } = packed;
-        self.progress.note(&format!("nothing says what `{source}` must be; it has SHA-256 {sha256}"));
+        self.progress.note(&format!("no checksum is known for `{source}`; it has SHA-256 {sha256}"));
     }
-}
-
-fn locked(packed: &Packed, raw: &Entry) -> Locked {
-    Locked { size: packed.size, sha256: packed.sha256, raw: Some((raw.size, raw.sha256)) }
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use httptest::{Expectation as Expect, Server};
 
 use super::*;
 use crate::fetch::http::ClientSettings;
+use crate::fetch::lock::Locked;
+use crate::fetch::openpgp;
 use crate::progress::{Silent, Task};
 
 /// A small disk, as far as anybody here looks.
@@ -49,6 +51,8 @@ struct Desk {
     lock: Lock,
     notes: Notes,
     insecure: bool,
+    /// Fingerprint and location of the key that must have signed the base.
+    publisher: Option<(String, String)>,
 }
 
 impl Desk {
@@ -58,7 +62,15 @@ impl Desk {
         let first_pause = Duration::from_millis(1);
         let client =
             Client::new(ClientSettings { tries: 2, first_pause, proxy: false, ..ClientSettings::default() });
-        Self { dir, cache, client, lock: Lock::in_memory(), notes: Notes::default(), insecure: false }
+        Self {
+            dir,
+            cache,
+            client,
+            lock: Lock::in_memory(),
+            notes: Notes::default(),
+            insecure: false,
+            publisher: None,
+        }
     }
 
     fn write(&self, name: &str, content: &[u8]) {
@@ -69,6 +81,7 @@ impl Desk {
         let request = Request {
             source,
             sha256: pin.map(|pin| pin.parse().unwrap()),
+            publisher: self.publisher.as_ref().map(|(fingerprint, key)| Publisher { fingerprint, key }),
             insecure_no_checksum: self.insecure,
             relative_to: self.dir.path(),
         };
@@ -120,7 +133,7 @@ fn a_url_is_checked_downloaded_once_and_locked() {
     assert_eq!((prepared.name.as_str(), prepared.sample), ("base.img.xz", false));
     assert_eq!((prepared.source_sha256, prepared.raw_sha256), (Sha256::of(&packed), Sha256::of(&disk)));
     let raw = Some((disk.len() as u64, prepared.raw_sha256));
-    let locked = Locked { size: packed.len() as u64, sha256: prepared.source_sha256, raw };
+    let locked = Locked { size: packed.len() as u64, sha256: prepared.source_sha256, raw, signed_by: None };
     assert_eq!(desk.lock.get(&url), Some(&locked));
 
     // With the lock, nobody is asked any more; not even without the packed file.
@@ -250,6 +263,7 @@ fn two_builds_at_once_share_one_download() {
         let request = Request {
             source: &url,
             sha256: Some(pin.parse().unwrap()),
+            publisher: None,
             insecure_no_checksum: false,
             relative_to,
         };
@@ -301,4 +315,125 @@ fn what_does_not_exist_is_named() {
     let error = desk.refused("debian-12-raspi4", None);
     assert!(error.hint().unwrap().contains("magi-image fetch"), "{error}");
     assert_eq!(error.exit(), Exit::Network);
+}
+
+macro_rules! fixture {
+    ($name:literal) => {
+        include_bytes!(concat!("../fetch/openpgp/fixtures/", $name))
+    };
+}
+
+/// A desk with the base of the signed fixtures, and the key of this fixture named.
+fn signed_desk(key: &[u8]) -> Desk {
+    let mut desk = Desk::new();
+    desk.write("base.img", &disk(9));
+    desk.write("key.asc", key);
+    desk.publisher = Some((openpgp::fingerprints(key).unwrap().remove(0), "key.asc".into()));
+    desk
+}
+
+/// The message of a refusal for its signature.
+fn bad_signature(desk: &mut Desk) -> String {
+    let error = desk.refused("base.img", None);
+    assert_eq!(error.exit(), Exit::Verification, "{error}");
+    error.to_string().rsplit(": ").next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn good_signature_is_accepted_wherever_publishers_put_it() {
+    let plain = fixture!("plain.key.asc");
+    let text = fixture!("text").to_vec();
+    for (files, what) in [
+        (vec![("SHA256SUMS", fixture!("plain.clear").to_vec())], "clear-signed list"),
+        (vec![("base.img.sha256.asc", fixture!("plain.clear").to_vec())], "clear-signed, without the list"),
+        (vec![("SHA256SUMS", text.clone()), ("SHA256SUMS.sign", fixture!("plain.asc").to_vec())], "armoured"),
+        (vec![("base.img.sha256", text), ("base.img.sha256.sig", fixture!("plain.sig").to_vec())], "binary"),
+        (vec![("base.img.sig", fixture!("disk.sig").to_vec())], "over the image, without any list"),
+    ] {
+        let mut desk = signed_desk(plain);
+        for (name, content) in files {
+            desk.write(name, &content);
+        }
+        desk.prepare("base.img", None).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(*desk.notes.0.lock().unwrap(), Vec::<String>::new(), "{what}");
+    }
+}
+
+#[test]
+fn signature_without_a_named_key_is_noted() {
+    for (signature, is_noted) in [("SHA256SUMS.asc", true), ("base.img.sig", true), ("other.sig", false)] {
+        let mut desk = Desk::new();
+        desk.write("base.img", &disk(9));
+        desk.write("SHA256SUMS", fixture!("text"));
+        desk.write(signature, fixture!("plain.sig"));
+        desk.prepare("base.img", None).unwrap();
+        assert_eq!(desk.notes.0.lock().unwrap().len(), usize::from(is_noted), "{signature}");
+    }
+}
+
+#[test]
+fn bad_signatures_are_refused() {
+    let list = |name: &str, key: &[u8], clear: &[u8]| {
+        let mut desk = signed_desk(key);
+        desk.write(name, clear);
+        bad_signature(&mut desk)
+    };
+    let plain = fixture!("plain.key.asc");
+    let expired = list("SHA256SUMS", fixture!("expiring.key.asc"), fixture!("expiring.clear"));
+    assert_eq!(expired, "the primary key had expired when the signature was made");
+    let revoked = list("SHA256SUMS", fixture!("compromised.key.asc"), fixture!("compromised.clear"));
+    assert_eq!(revoked, "the primary key was revoked");
+    let other = "no signature by the expected key matches the content";
+    assert_eq!(list("SHA256SUMS", plain, fixture!("subkey.clear")), other);
+    let changed = String::from_utf8_lossy(fixture!("plain.clear")).replace("base.img", "best.img");
+    assert_eq!(list("SHA256SUMS", plain, changed.as_bytes()), other);
+    // A good list doesn't make up for a bad signature of another.
+    let mut desk = signed_desk(plain);
+    desk.write("base.img.sha256", fixture!("text"));
+    desk.write("base.img.sha256.sig", fixture!("weak.sig"));
+    desk.write("SHA256SUMS", fixture!("plain.clear"));
+    assert_eq!(bad_signature(&mut desk), other);
+    // A changed image, with its signature.
+    let mut desk = signed_desk(plain);
+    desk.write("base.img.sig", fixture!("disk.sig"));
+    desk.write("base.img", &disk(8));
+    assert_eq!(bad_signature(&mut desk), other);
+}
+
+#[test]
+fn named_key_needs_a_signature_and_the_right_key_file() {
+    let plain = fixture!("plain.key.asc");
+    let mut desk = signed_desk(plain);
+    desk.write("base.img.sha256", fixture!("text"));
+    for pin in [None, Some(sum(&disk(9)))] {
+        let error = desk.refused("base.img", pin.as_deref());
+        assert!(error.to_string().starts_with("no OpenPGP signature was found for `base.img`"), "{error}");
+        assert_eq!(error.exit(), Exit::Verification);
+    }
+    desk.write("key.asc", fixture!("weak.key.asc"));
+    let error = desk.refused("base.img", None);
+    assert!(error.to_string().contains("expected the OpenPGP key"), "{error}");
+    assert_eq!(error.exit(), Exit::Verification);
+}
+
+#[test]
+fn signature_of_a_url_is_checked_once_and_then_locked() {
+    let (server, mut desk) = (Server::run(), Desk::new());
+    let key = fixture!("plain.key.asc");
+    let fingerprint = openpgp::fingerprints(key).unwrap().remove(0);
+    let url = serve(&server, "/base.img", 1, &disk(9));
+    missing(&server, &["/base.img.sha256", "/base.img.sha256.asc", "/base.img.sha256.sig"]);
+    missing(&server, &["/base.img.sha256.sign", "/base.img.sha256.gpg"]);
+    serve(&server, "/SHA256SUMS", 2, fixture!("plain.clear"));
+    // Without a key the list is believed, and that is said.
+    desk.prepare(&url, None).unwrap();
+    assert_eq!(desk.lock.get(&url).unwrap().signed_by, None);
+    let is_noted = |note: &String| note.contains("only the checksum was checked, not a signature");
+    assert!(desk.notes.0.lock().unwrap().iter().any(is_noted));
+    // With one, the lock alone doesn't count until the signature was seen.
+    desk.publisher = Some((fingerprint.clone(), serve(&server, "/key.asc", 1, key)));
+    desk.prepare(&url, None).unwrap();
+    assert_eq!(desk.lock.get(&url).unwrap().signed_by, Some(fingerprint));
+    desk.client = Client::offline();
+    desk.prepare(&url, None).unwrap();
 }

@@ -6,14 +6,14 @@ use super::cache::{Cache, Entry, Key};
 use super::checksum;
 use super::http::{Client, Expected};
 use super::lock::{Lock, Locked};
-use super::openpgp;
+use super::openpgp_key;
 use crate::digest::{Digest, Sha256};
-use crate::error::{Context as _, Exit, Explain, FileError, Result};
+use crate::error::{Context as _, Exit, Explain, Result};
 use crate::files::hash;
 use crate::plan::{Asset, Assets, FileContent, NotFetched, Proof, Want};
 use crate::progress::Progress;
 
-/// Keys and checksum files are small: 1 MiB.
+/// Limit for checksum files, in bytes.
 const SMALL: usize = 1 << 20;
 
 /// What can be wrong with a wanted file.
@@ -103,7 +103,10 @@ impl Fetcher<'_> {
         let locked = self.lock.get(&want.url).map(|l| l.sha256);
         let entry = match (&want.proof, locked) {
             (Proof::Sha256(hash), _) => self.download(&want.url, *hash)?,
-            (Proof::Fingerprint(fingerprint), locked) => self.key(&want.url, fingerprint, locked)?,
+            (Proof::Fingerprint(fingerprint), _) => {
+                let Self { cache, client, lock, progress } = self;
+                openpgp_key::fetch(&want.url, fingerprint, cache, client, lock, *progress)?
+            }
             (_, Some(known)) => self.download(&want.url, known)?,
             (Proof::Sums { url, name }, None) => {
                 let sha256 = self.published_sum(url, name)?;
@@ -114,7 +117,10 @@ impl Fetcher<'_> {
                 return Err(AssetError::NoProof { url, overlay }.into());
             }
         };
-        self.lock.insert(&want.url, Locked { size: entry.size, sha256: entry.sha256, raw: None })?;
+        self.lock.insert(
+            &want.url,
+            Locked { size: entry.size, sha256: entry.sha256, raw: None, signed_by: None },
+        )?;
         Ok(FileContent::Fetched(Asset {
             file: entry.path,
             origin: want.url.clone(),
@@ -142,26 +148,6 @@ impl Fetcher<'_> {
             Digest::Sha256(sha256) => Ok(sha256),
             Digest::Sha512(_) => Err(AssetError::NotSha256(url.to_owned()).into()),
         }
-    }
-
-    /// The key at `url`; one that was fetched before comes from the cache. Its fingerprint is checked each
-    /// time: the overlay may have been changed since.
-    fn key(&self, url: &str, fingerprint: &str, locked: Option<Sha256>) -> Result<Entry> {
-        let cached = match locked {
-            Some(known) => self.cache.download(known)?,
-            None => None,
-        };
-        if let Some(entry) = cached {
-            let bytes = std::fs::read(&entry.path).map_err(FileError::new("read", &entry.path))?;
-            openpgp::require_fingerprint(&bytes, fingerprint)?;
-            return Ok(entry);
-        }
-        let bytes = self.client.fetch_small(url, SMALL, self.progress)?;
-        openpgp::require_fingerprint(&bytes, fingerprint)?;
-        let sha256 = Sha256::of(&bytes);
-        let lock = self.cache.lock(Key::Download(sha256), url, self.progress)?;
-        std::fs::write(&lock.partial, &bytes).map_err(FileError::new("write", &lock.partial))?;
-        self.cache.keep_download(&lock, sha256)
     }
 }
 

@@ -198,14 +198,20 @@ fn unescape(name: &str) -> String {
     plain
 }
 
+const CLEAR_SIGNED: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
+
+/// Whether `text` is a clear-signed message (RFC 9580, section 7).
+pub(crate) fn is_clear_signed(text: &str) -> bool {
+    text.lines().any(|line| line.trim_end() == CLEAR_SIGNED)
+}
+
 /// The signed text of a clear-signed message (RFC 9580, section 7) without checking the signature; other
 /// text as it is. Only what stands inside the armour is kept.
-pub(crate) fn strip_clear_signature(text: &str) -> Cow<'_, str> {
-    const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
-    if !text.lines().any(|line| line.trim_end() == BEGIN) {
+fn strip_clear_signature(text: &str) -> Cow<'_, str> {
+    if !is_clear_signed(text) {
         return Cow::Borrowed(text);
     }
-    let inside = text.lines().skip_while(|line| line.trim_end() != BEGIN).skip(1);
+    let inside = text.lines().skip_while(|line| line.trim_end() != CLEAR_SIGNED).skip(1);
     let body = inside.skip_while(|line| !line.trim().is_empty()).skip(1);
     let mut signed = String::new();
     for line in body.take_while(|line| !line.starts_with("-----")) {

@@ -76,7 +76,7 @@ impl Explain for LockError {
 }
 
 /// What one input is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Locked {
     /// Bytes of the download.
     pub(crate) size: u64,
@@ -84,6 +84,8 @@ pub(crate) struct Locked {
     pub(crate) sha256: Sha256,
     /// Size and hash of a base's raw content.
     pub(crate) raw: Option<(u64, Sha256)>,
+    /// The fingerprint of the key that signed it.
+    pub(crate) signed_by: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,6 +106,8 @@ struct Input {
     raw_size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     raw_sha256: Option<Sha256>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signed_by: Option<String>,
 }
 
 /// The lock file's content; see the module.
@@ -147,16 +151,22 @@ impl Lock {
         if self.outdated.contains(&url) { None } else { self.inputs.get(&url) }
     }
 
+    /// Whether the input at `url` is known to be signed by the key with this fingerprint.
+    pub(crate) fn is_signed_by(&self, url: &str, fingerprint: &str) -> bool {
+        self.get(url).and_then(|locked| locked.signed_by.as_deref()) == Some(fingerprint)
+    }
+
     /// Notes what the input at `url` is; an error if it was another one.
     pub(crate) fn insert(&mut self, url: &str, found: Locked) -> Result<(), LockError> {
         let mut found = found;
         if let Some(locked) = self.get(url) {
             compare(url, locked, &found)?;
             found.raw = found.raw.or(locked.raw);
+            found.signed_by = found.signed_by.or_else(|| locked.signed_by.clone());
         }
         let url = without_credentials(url);
         self.outdated.remove(&url);
-        self.changed |= self.inputs.insert(url, found) != Some(found);
+        self.changed |= self.inputs.insert(url, found.clone()) != Some(found);
         Ok(())
     }
 
@@ -169,6 +179,7 @@ impl Lock {
             sha256: locked.sha256,
             raw_size: locked.raw.map(|(size, _)| size),
             raw_sha256: locked.raw.map(|(_, hash)| hash),
+            signed_by: locked.signed_by.clone(),
         });
         let text = toml::to_string(&Text { version: VERSION, inputs: inputs.collect() })
             .map_err(|e| FileError::new("write", path)(std::io::Error::other(e)))?;
@@ -206,9 +217,9 @@ fn parse(text: &str, path: &Path) -> Result<BTreeMap<String, Locked>, LockError>
         return Err(LockError::Version { path: path.to_owned(), version: parsed.version });
     }
     let mut inputs = BTreeMap::new();
-    for Input { url, size, sha256, raw_size, raw_sha256 } in parsed.inputs {
+    for Input { url, size, sha256, raw_size, raw_sha256, signed_by } in parsed.inputs {
         let (at, url) = (url.span().start, url.into_inner());
-        let locked = Locked { size, sha256, raw: raw_size.zip(raw_sha256) };
+        let locked = Locked { size, sha256, raw: raw_size.zip(raw_sha256), signed_by };
         if raw_size.is_some() != raw_sha256.is_some() {
             return Err(malformed(at, "`raw_size` and `raw_sha256` belong together".into()));
         }
@@ -224,7 +235,7 @@ mod tests {
     use super::*;
 
     fn locked(content: &[u8]) -> Locked {
-        Locked { size: content.len() as u64, sha256: Sha256::of(content), raw: None }
+        Locked { size: content.len() as u64, sha256: Sha256::of(content), raw: None, signed_by: None }
     }
 
     #[test]
@@ -235,7 +246,7 @@ mod tests {
         lock.save().unwrap();
         assert!(!path.exists(), "nothing to say, nothing written");
         let base = Locked { raw: Some((7, Sha256::of(b"raw"))), ..locked(b"base") };
-        lock.insert("https://user:secret@b/base.img.xz", base).unwrap();
+        lock.insert("https://user:secret@b/base.img.xz", base.clone()).unwrap();
         lock.insert("https://a/k3s?x=\"1\"", locked(b"k3s")).unwrap();
         lock.save().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::base::facts;
+use crate::base;
 use crate::base::layout::{self, PartitionContent, Probed};
 use crate::base::sysconf;
 use crate::disk::ext4::{self, Superblock};
@@ -137,12 +137,12 @@ impl Inspection {
     fn root(&mut self, window: &Window, part: &mut Part) -> Result<()> {
         part.ext4 = Some(Superblock::read(window)?);
         let root = ext4::Reader::open(window)?;
-        if let Some(name) = facts::os_release(&root, "PRETTY_NAME") {
+        if let Some(name) = base::os_release(&root, "PRETTY_NAME") {
             let hostname = root.read("/etc/hostname", 1024).unwrap_or_default();
             self.system = Some(System {
                 name,
-                codename: facts::os_release(&root, "VERSION_CODENAME").unwrap_or_default(),
-                architecture: facts::architecture(&root).unwrap_or_default(),
+                codename: base::os_release(&root, "VERSION_CODENAME").unwrap_or_default(),
+                architecture: base::architecture(&root).unwrap_or_default(),
                 hostname: String::from_utf8_lossy(&hostname).trim().to_owned(),
             });
         }

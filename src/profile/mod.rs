@@ -66,6 +66,17 @@ pub(crate) struct BaseChoice {
     pub(crate) image: String,
     /// The pinned hash: of the file, or of the raw image in it.
     pub(crate) sha256: Option<Sha256>,
+    /// The publisher's OpenPGP key.
+    pub(crate) publisher: Option<PublisherKey>,
+}
+
+/// The OpenPGP key that must have signed the base.
+#[derive(Debug, Clone)]
+pub(crate) struct PublisherKey {
+    /// 40 or 64 hexadecimal digits, upper case, without blanks.
+    pub(crate) fingerprint: String,
+    /// A file, relative to the profile, or a URL.
+    pub(crate) key: String,
 }
 
 /// One machine.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use super::{Address, BaseChoice, Cluster, Node, Profile, check, hostname};
+use super::{Address, BaseChoice, Cluster, Node, Profile, PublisherKey, check, hostname};
 use crate::document::{DocumentError, Located, RawSettings, RawValue, Section, SourceText};
 
 type Result<T> = std::result::Result<T, DocumentError>;
@@ -89,8 +89,32 @@ fn base(section: Section<'_>) -> Result<BaseChoice> {
         })?),
         None => None,
     };
+    let publisher = publisher(&section)?;
     section.finish()?;
-    Ok(BaseChoice { image: image.value, sha256 })
+    Ok(BaseChoice { image: image.value, sha256, publisher })
+}
+
+/// `openpgp_fingerprint`, and `openpgp_key`, which is a file called like the fingerprint unless it is given.
+fn publisher(section: &Section<'_>) -> Result<Option<PublisherKey>> {
+    let (fingerprint, key) = (section.string("openpgp_fingerprint")?, section.string("openpgp_key")?);
+    let Some(written) = fingerprint else {
+        return match key {
+            None => Ok(None),
+            Some(key) => {
+                let error = section.error_at(key.at, "`base.openpgp_key` needs `base.openpgp_fingerprint`");
+                Err(error.hinting("`gpg --show-keys` prints the fingerprint of a key file"))
+            }
+        };
+    };
+    let fingerprint: String = written.value.split_whitespace().collect::<String>().to_uppercase();
+    if !matches!(fingerprint.len(), 40 | 64) || !fingerprint.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let what = "`base.openpgp_fingerprint` must be 40 or 64 hexadecimal digits";
+        return Err(section
+            .error_at(written.at, what)
+            .hinting("`gpg --show-keys` prints it; a short key id isn't enough"));
+    }
+    let key = key.map_or_else(|| format!("{fingerprint}.asc"), |key| key.value);
+    Ok(Some(PublisherKey { fingerprint, key }))
 }
 
 type Overlays = (Vec<Located<String>>, BTreeMap<String, Located<RawSettings>>);

@@ -46,16 +46,21 @@ impl Project<'_> {
         let choice = &self.profile.base;
         let insecure_no_checksum = self.options.insecure_no_checksum;
         let request = match &self.options.base {
-            // The profile's pin is the hash of the profile's base, not of another one.
+            // Pin and key belong to the profile's base, not to another one.
             Some(other) => base::Request {
                 source: other,
                 sha256: None,
+                publisher: None,
                 insecure_no_checksum,
                 relative_to: Path::new(""),
             },
             None => base::Request {
                 source: &choice.image,
                 sha256: choice.sha256,
+                publisher: choice.publisher.as_ref().map(|publisher| base::Publisher {
+                    fingerprint: &publisher.fingerprint,
+                    key: &publisher.key,
+                }),
                 insecure_no_checksum,
                 relative_to: &self.profile.folder,
             },

@@ -1,7 +1,8 @@
 //! `OpenPGP`: which keys a key file holds, and whether one of them signed something (RFC 9580).
 //!
-//! The parsing and the arithmetic are `rPGP`'s; it has no opinions, so what is acceptable is decided here.
+//! `rPGP` parses and computes; it has no policy, so `policy` decides which signatures count.
 
+mod policy;
 mod verify;
 
 use std::io::Read;
@@ -11,9 +12,11 @@ use pgp::composed::{Deserializable, SignedPublicKey};
 use pgp::packet::{Packet, PacketParser};
 use pgp::types::KeyDetails;
 
-pub(crate) use verify::{verify_cleartext, verify_detached};
+pub(crate) use policy::Refusal;
+pub(crate) use verify::{SignedData, verify_cleartext, verify_detached};
 
-use crate::error::{Exit, Explain};
+use crate::error::{Exit, Explain, FileError};
+use crate::interrupt::Interrupted;
 
 /// Key files and signatures are small; what's larger isn't one, and isn't parsed. In bytes.
 const LIMIT: usize = 1 << 20;
@@ -21,23 +24,29 @@ const LIMIT: usize = 1 << 20;
 /// Why a key or a signature isn't accepted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenPgpError {
-    /// It can't be read as public keys.
-    #[error("this is no OpenPGP public key: {0}")]
+    /// Bytes that aren't public keys.
+    #[error("not an OpenPGP public key: {0}")]
     NotAKey(String),
-    /// It's another key, or one too many.
-    #[error("the key {expected} was expected, but found {}", list(found))]
+    /// Another key, or more than one.
+    #[error("expected the OpenPGP key {expected}, found {}", list(found))]
     Fingerprint {
-        /// The fingerprint that was asked for, in hexadecimal digits.
+        /// In hexadecimal digits.
         expected: String,
-        /// Those of the primary keys in the file.
+        /// Of the primary keys in the file.
         found: Vec<String>,
     },
-    /// It can't be read as a signature.
-    #[error("this is no OpenPGP signature: {0}")]
+    /// Bytes that aren't a signature.
+    #[error("not an OpenPGP signature: {0}")]
     NotASignature(String),
-    /// It's a signature, but doesn't count.
-    #[error("the signature is not acceptable: {0}")]
-    Refused(String),
+    /// A signature that doesn't count.
+    #[error("the signature is not valid: {0}")]
+    Refused(Refusal),
+    /// The signed file can't be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A signal came.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
 }
 
 fn list(found: &[String]) -> String {
@@ -46,19 +55,25 @@ fn list(found: &[String]) -> String {
 
 impl Explain for OpenPgpError {
     fn exit(&self) -> Exit {
-        Exit::Verification
+        match self {
+            Self::File(error) => error.exit(),
+            _ => Exit::Verification,
+        }
     }
 
     fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::NotAKey(_) => "the download may be an error page; open its URL in a browser".into(),
-            Self::Fingerprint { .. } => {
-                "ask the key's owner for the new fingerprint by another way before you change it".into()
-            }
-            Self::NotASignature(_) | Self::Refused(_) => {
-                "don't use the file; pin its hash in the profile if you know it from elsewhere".into()
-            }
-        })
+        match self {
+            Self::NotAKey(_) => Some("the download may be an error page; open its URL in a browser".into()),
+            Self::Fingerprint { .. } => Some(
+                "get the new fingerprint from the key's owner by another way before you change it".into(),
+            ),
+            Self::NotASignature(_) | Self::Refused(_) => Some(
+                "don't use the file; if its hash is known from elsewhere, pin it with `sha256` instead"
+                    .into(),
+            ),
+            Self::File(error) => error.hint(),
+            Self::Interrupted(_) => None,
+        }
     }
 }
 
@@ -67,12 +82,12 @@ pub(crate) fn fingerprints(key_file: &[u8]) -> Result<Vec<String>, OpenPgpError>
     Ok(keys(key_file)?.iter().map(fingerprint).collect())
 }
 
-/// Fails unless `key_file` holds exactly one primary key, and that with this fingerprint (blanks and case
-/// don't matter). What apt or gpg would trust beside it counts as well: one key more is an error.
+/// Fails unless `key_file` holds exactly one primary key, which has this fingerprint (blanks and case don't
+/// matter). A second key is an error: apt and gpg would trust it too.
 pub(crate) fn require_fingerprint(key_file: &[u8], expected: &str) -> Result<(), OpenPgpError> {
     let expected = expected.split_whitespace().collect::<String>().to_uppercase();
     let found = fingerprints(key_file)?;
-    // A short id is no fingerprint: anyone can make a key with the same one.
+    // A short key id is not enough: keys with an equal one can be made.
     if found == [expected.as_str()] && expected.len() >= 40 {
         return Ok(());
     }
@@ -83,7 +98,7 @@ fn fingerprint(key: &SignedPublicKey) -> String {
     format!("{:X}", key.primary_key.fingerprint())
 }
 
-/// All keys of a file. A packet that can't be read is an error: others might read another key in it.
+/// All keys of a file. A packet that can't be read is an error: another program might read a key in it.
 fn keys(key_file: &[u8]) -> Result<Vec<SignedPublicKey>, OpenPgpError> {
     let packets = packets(key_file, BlockType::PublicKey).map_err(OpenPgpError::NotAKey)?;
     let packets = packets.into_iter().filter(|p| !matches!(p, Packet::Trust(_))).map(Ok);
@@ -99,9 +114,9 @@ fn packets(data: &[u8], kind: BlockType) -> Result<Vec<Packet>, String> {
         for packet in PacketParser::new(&block[..]) {
             packets.push(packet.map_err(|e| e.to_string())?);
         }
-        // rPGP stops without an error at what isn't the start of a packet.
+        // rPGP stops without an error at bytes that don't start a packet.
         if count_packets(&block) != Some(packets.len() - before) {
-            return Err("it's damaged, or has something else behind it".into());
+            return Err("it is damaged, or other data follows it".into());
         }
     }
     packets.retain(|p| !matches!(p, Packet::Marker(_) | Packet::Padding(_)));
@@ -120,7 +135,7 @@ fn count_packets(mut data: &[u8]) -> Option<usize> {
             }
             (0xc0, 255) => (5, number(5)? & 0xffff_ffff),
             (0x80, _) if first & 3 < 3 => (1 << (first & 3), number(1 << (first & 3))?),
-            // Lengths in parts or none at all are for data, not for keys and signatures.
+            // Partial and indeterminate lengths are for data packets, not for keys and signatures.
             _ => return None,
         };
         data = rest.get(header..)?.get(length..)?;
@@ -153,7 +168,7 @@ fn dearmor_block(block: &[u8], kind: BlockType) -> Result<Vec<u8>, String> {
     armour.read_header().map_err(|e| e.to_string())?;
     if armour.typ != Some(kind) {
         return Err(format!(
-            "it's a {}",
+            "it is a {}",
             armour.typ.map_or("block of an unknown kind".into(), |t| t.to_string())
         ));
     }
@@ -174,13 +189,13 @@ mod tests {
         };
     }
 
-    /// What gpg calls it; the fixture script makes new keys each time.
+    /// The fingerprint of `plain`; the fixture script makes new keys each time.
     fn plain() -> String {
         fingerprints(fixture!("plain.key.asc")).unwrap().remove(0)
     }
 
     #[test]
-    fn a_pinned_key_is_accepted_however_the_pin_is_written() {
+    fn fingerprint_is_compared_without_case_and_blanks() {
         let fingerprint = plain();
         assert_eq!(fingerprint.len(), 40);
         let pretty: Vec<_> =
@@ -189,10 +204,10 @@ mod tests {
     }
 
     #[test]
-    fn another_key_and_one_key_more_are_refused_by_name() {
+    fn another_or_an_additional_key_is_refused_with_its_fingerprint() {
         let error = require_fingerprint(fixture!("weak.key.asc"), &plain()).unwrap_err();
         let found = fingerprints(fixture!("weak.key.asc")).unwrap().remove(0);
-        assert_eq!(error.to_string(), format!("the key {} was expected, but found {found}", plain()));
+        assert_eq!(error.to_string(), format!("expected the OpenPGP key {}, found {found}", plain()));
         assert_eq!(error.exit(), Exit::Verification);
 
         for two in [
@@ -209,10 +224,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_says_so() {
+    fn files_that_are_no_key_are_named() {
         let text = |data: &[u8]| fingerprints(data).unwrap_err().to_string();
-        assert_eq!(text(b"<!DOCTYPE html>"), "this is no OpenPGP public key: it has no armour");
-        assert_eq!(text(fixture!("plain.asc")), "this is no OpenPGP public key: it's a PGP SIGNATURE");
+        assert_eq!(text(b"<!DOCTYPE html>"), "not an OpenPGP public key: it has no armour");
+        assert_eq!(text(fixture!("plain.asc")), "not an OpenPGP public key: it is a PGP SIGNATURE");
         let key = fixture!("two.key");
         assert!(fingerprints(&key[..key.len() - 9]).is_err(), "cut short");
         assert!(fingerprints(&[&key[..], b"\xff\xff\xff"].concat()).is_err(), "garbage behind it");
@@ -221,7 +236,7 @@ mod tests {
 
     /// Debian's own keyring has keys of many kinds and ages.
     #[test]
-    fn a_distribution_s_keyring_is_read() {
+    fn debian_archive_keyring_is_read() {
         let path = "/usr/share/keyrings/debian-archive-keyring.gpg";
         let Ok(keyring) = std::fs::read(path) else {
             assert!(std::env::var_os("CI").is_none(), "`{path}` is missing (package debian-archive-keyring)");

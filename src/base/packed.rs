@@ -1,9 +1,9 @@
-//! From the packed file to the raw image in the cache, with the comparisons on the way.
+//! The file that a base comes as, held against what is required, and unpacked into the cache.
 
 use std::fs::File;
 use std::path::Path;
 
-use super::expected::{ExpectedDigest, Of};
+use super::expected::{ExpectedDigest, HashOf, Requirements};
 use super::unpack::Unpacked;
 use super::{BaseError, Prepared};
 use crate::digest::{Digest, Sha256};
@@ -15,40 +15,49 @@ use crate::progress::Progress;
 /// The file that a base comes as.
 pub(super) struct Packed {
     pub(super) name: String,
-    /// For messages.
+    /// Its URL without credentials, or its path.
     pub(super) source: String,
     pub(super) sha256: Sha256,
+    /// In bytes.
     pub(super) size: u64,
 }
 
 impl Packed {
-    /// Fails if the file itself can be told not to be what's expected.
-    pub(super) fn check(&self, expected: &ExpectedDigest, file: &Path, cache: &Cache) -> Result<()> {
-        if expected.of == Of::Raw || self.is_known_as(&expected.digest, cache) {
+    /// Fails if the packed file can't be the required one.
+    pub(super) fn check(&self, required: &Requirements, file: &Path, cache: &Cache) -> Result<()> {
+        required.digests().try_for_each(|expected| self.check_digest(expected, file, cache))
+    }
+
+    fn check_digest(&self, expected: &ExpectedDigest, file: &Path, cache: &Cache) -> Result<()> {
+        if expected.of == HashOf::Raw || self.is_known_as(&expected.digest, cache) {
             return Ok(());
         }
         let found = match expected.digest {
             Digest::Sha256(_) => self.sha256.into(),
             Digest::Sha512(_) => digest_of(file, &expected.digest)?,
         };
-        if expected.of == Of::Either && found != expected.digest {
-            // It's for the raw image to match.
+        if expected.of == HashOf::Either && found != expected.digest {
+            // The raw image may still match.
             return Ok(());
         }
         self.compare(expected, found)?;
         cache.remember(&expected.digest, self.sha256)
     }
 
-    /// Fails if the raw image isn't what's expected, as far as the packed file wasn't already.
-    pub(super) fn check_raw(&self, expected: &ExpectedDigest, raw: &Entry, cache: &Cache) -> Result<()> {
-        if expected.of == Of::Packed || self.is_known_as(&expected.digest, cache) {
+    /// Fails if the raw image isn't the required one, where the packed file didn't decide that.
+    pub(super) fn check_raw(&self, required: &Requirements, raw: &Entry, cache: &Cache) -> Result<()> {
+        required.digests().try_for_each(|expected| self.check_raw_digest(expected, raw, cache))
+    }
+
+    fn check_raw_digest(&self, expected: &ExpectedDigest, raw: &Entry, cache: &Cache) -> Result<()> {
+        if expected.of == HashOf::Packed || self.is_known_as(&expected.digest, cache) {
             return Ok(());
         }
         let found = match expected.digest {
             Digest::Sha256(_) => raw.sha256.into(),
             Digest::Sha512(_) => digest_of(&raw.path, &expected.digest)?,
         };
-        if expected.of == Of::Either && found != expected.digest {
+        if expected.of == HashOf::Either && found != expected.digest {
             return Err(self.neither_matches(expected, Some(raw.sha256)).into());
         }
         self.compare(expected, found)?;
@@ -58,7 +67,7 @@ impl Packed {
     fn neither_matches(&self, expected: &ExpectedDigest, raw: Option<Sha256>) -> BaseError {
         BaseError::NeitherMatches {
             source_text: self.source.clone(),
-            expected: expected.digest.to_string(),
+            expected: expected.digest,
             by: expected.by.clone(),
             packed: self.sha256,
             raw,
@@ -73,23 +82,22 @@ impl Packed {
         *digest == self.sha256.into() || cache.known(digest) == Some(self.sha256)
     }
 
-    /// Whether the file still has the hash it had.
-    pub(super) fn is_still(&self, file: &Path) -> Result<bool> {
+    /// Whether the file still has the hash that it had when it was cached.
+    pub(super) fn is_unchanged(&self, file: &Path) -> Result<bool> {
         Ok(digest_of(file, &self.sha256.into())? == self.sha256.into())
     }
 
     /// The raw image from the cache, or made there by `unpack`.
     pub(super) fn unpacked(
         &self,
-        expected: Option<&ExpectedDigest>,
+        required: &Requirements,
         cache: &Cache,
         progress: &dyn Progress,
         unpack: impl FnOnce(&Path) -> Result<Unpacked>,
     ) -> Result<Entry> {
         let lock = cache.lock(Key::Raw(self.sha256), &self.name, progress)?;
-        let check = |raw: &Entry| expected.map_or(Ok(()), |expected| self.check_raw(expected, raw, cache));
         if let Some(raw) = cache.raw(self.sha256)? {
-            check(&raw)?;
+            self.check_raw(required, &raw, cache)?;
             return Ok(raw);
         }
         let remove = || drop(std::fs::remove_file(&lock.partial));
@@ -97,30 +105,34 @@ impl Packed {
         let unpacked = unpack(&lock.partial)
             .inspect_err(|_| remove())
             .map_err(|e| e.instead(&lock.partial, Exit::Network, hint))
-            .map_err(|e| match expected {
-                // That it's another file says more than how it is damaged.
-                Some(expected)
-                    if expected.of == Of::Either
-                        && matches!(e.exit(), Exit::Verification | Exit::Usage)
-                        && !self.is_known_as(&expected.digest, cache) =>
-                {
-                    self.neither_matches(expected, None).into()
-                }
-                _ => e,
-            })?;
-        // The file is hashed again as it's unpacked: only these bytes count.
-        let by = "the first reading";
+            .map_err(|e| self.another_file(required, cache, e))?;
         let raw = Entry {
             path: lock.partial.clone(),
             sha256: unpacked.sha256,
             size: unpacked.size,
             source_size: unpacked.source_size,
         };
-        checksum::compare(&self.source, self.sha256.into(), unpacked.source_sha256.into(), by)
+        // The file is hashed again while it is unpacked: only these bytes count.
+        let read_twice = self.sha256.into();
+        checksum::compare(&self.source, read_twice, unpacked.source_sha256.into(), "the first reading")
             .map_err(Into::into)
-            .and_then(|()| check(&raw))
+            .and_then(|()| self.check_raw(required, &raw, cache))
             .inspect_err(|_| remove())?;
         cache.keep_raw(&lock, (self.sha256, self.size), unpacked.sha256, &unpacked.container)
+    }
+
+    /// A file that can't be unpacked and isn't the pinned one either: the hash says more than the damage.
+    fn another_file(&self, required: &Requirements, cache: &Cache, error: crate::Error) -> crate::Error {
+        let pinned = required.digests().find(|expected| expected.of == HashOf::Either);
+        match pinned {
+            Some(pinned)
+                if matches!(error.exit(), Exit::Verification | Exit::Usage)
+                    && !self.is_known_as(&pinned.digest, cache) =>
+            {
+                self.neither_matches(pinned, None).into()
+            }
+            _ => error,
+        }
     }
 
     pub(super) fn prepared(self, raw: Entry, sample: bool) -> Prepared {

@@ -1,0 +1,135 @@
+//! A base that is downloaded: from the cache, or from the first URL that has it.
+
+use std::path::Path;
+
+use super::catalog::Known;
+use super::expected::Requirements;
+use super::packed::Packed;
+use super::{Prepared, Preparing, unpack};
+use crate::error::{Exit, Result};
+use crate::fetch::cache::{Entry, Key};
+use crate::fetch::http::{Expected, file_name, without_credentials};
+use crate::fetch::lock::{Lock, Locked};
+
+/// What is downloaded, and what it must be.
+struct Download<'a> {
+    name: String,
+    /// The first is the one that the lock names; the others are mirrors.
+    urls: Vec<&'a str>,
+    required: Requirements,
+}
+
+impl Preparing<'_> {
+    pub(super) fn url(&self, known: Option<&Known>, lock: &mut Lock) -> Result<Prepared> {
+        let urls = known.map_or_else(|| vec![self.request.source], |known| known.urls.to_vec());
+        let name = known.map_or_else(|| file_name(urls[0]), |known| known.name.into());
+        let required = self.requirements_of_url(urls[0], known, lock)?;
+        let download = Download { name, urls, required };
+        if let Some(prepared) = self.unpacked_before(&download, lock)? {
+            return Ok(prepared);
+        }
+        let mut is_second_try = false;
+        loop {
+            let (entry, was_cached) = self.download(&download)?;
+            match self.checked(&download, &entry, lock) {
+                Ok(prepared) => return Ok(prepared),
+                // The cached copy may have been damaged after it was made.
+                Err(_)
+                    if was_cached
+                        && !is_second_try
+                        && !download.packed(&entry).is_unchanged(&entry.path)? =>
+                {
+                    let name = &download.name;
+                    self.progress.note(&format!("the cached `{name}` is damaged; downloading it again"));
+                    self.cache.discard_download(entry.sha256)?;
+                    is_second_try = true;
+                }
+                Err(error) => {
+                    // Retrying cannot help: the content is wrong, not the transfer.
+                    if matches!(error.exit(), Exit::Verification | Exit::Usage) {
+                        self.cache.discard_download(entry.sha256)?;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// A base that was unpacked before isn't downloaded again, unless its signature is over the packed file.
+    fn unpacked_before(&self, download: &Download<'_>, lock: &mut Lock) -> Result<Option<Prepared>> {
+        let Download { required, urls, .. } = download;
+        let Some(sha256) = required.packed_sha256(self.cache) else { return Ok(None) };
+        if required.image_signature.is_some() {
+            return Ok(None);
+        }
+        let Some(raw) = self.cache.raw(sha256)? else { return Ok(None) };
+        let packed = download.packed(&Entry { sha256, size: raw.source_size, ..raw.clone() });
+        packed.check_raw(required, &raw, self.cache)?;
+        if required.unsigned_list {
+            self.note_unsigned(&packed);
+        }
+        lock.insert(urls[0], locked(&packed, &raw, required))?;
+        Ok(Some(packed.prepared(raw, false)))
+    }
+
+    /// Holds a downloaded file against what is required, unpacks and locks it.
+    fn checked(&self, download: &Download<'_>, entry: &Entry, lock: &mut Lock) -> Result<Prepared> {
+        let (required, packed) = (&download.required, download.packed(entry));
+        packed.check(required, &entry.path, self.cache)?;
+        self.check_signature(required, &entry.path)?;
+        let name = file_name(download.urls[0]);
+        let raw = packed.unpacked(required, self.cache, self.progress, |dest| {
+            unpack::unpack_file(&entry.path, &name, dest, self.progress)
+        })?;
+        if required.unsigned_list {
+            self.note_unsigned(&packed);
+        }
+        if required.expected.is_some() || required.signed_by.is_some() {
+            lock.insert(download.urls[0], locked(&packed, &raw, required))?;
+        } else {
+            self.note_unverified(&packed);
+        }
+        Ok(packed.prepared(raw, false))
+    }
+
+    /// Fails unless the image's own signature, if it needs one, is good.
+    pub(super) fn check_signature(&self, required: &Requirements, path: &Path) -> Result<()> {
+        match (&self.key, &required.image_signature) {
+            (Some(key), Some(signature)) => key.check_image(signature, path),
+            _ => Ok(()),
+        }
+    }
+
+    /// The packed file from the cache or the first URL that has it, and whether it was cached.
+    fn download(&self, download: &Download<'_>) -> Result<(Entry, bool)> {
+        let Download { urls, required, .. } = download;
+        let likely = required.packed_sha256(self.cache);
+        let key = likely.map_or_else(|| Key::url(urls[0]), Key::Download);
+        let lock = self.cache.lock(key, &file_name(urls[0]), self.progress)?;
+        if let Some(sha256) = likely
+            && let Some(entry) = self.cache.download(sha256)?
+        {
+            return Ok((entry, true));
+        }
+        // A pin may be the hash of the raw image, so the download can't be held against it.
+        let expected = Expected { sha256: required.download_sha256(self.cache), size: None };
+        let downloaded = self.client.download(urls, &lock.partial, expected, self.progress)?;
+        Ok((self.cache.keep_download(&lock, downloaded.sha256)?, false))
+    }
+}
+
+impl Download<'_> {
+    fn packed(&self, entry: &Entry) -> Packed {
+        let source = without_credentials(self.urls[0]);
+        Packed { name: self.name.clone(), source, sha256: entry.sha256, size: entry.size }
+    }
+}
+
+fn locked(packed: &Packed, raw: &Entry, required: &Requirements) -> Locked {
+    Locked {
+        size: packed.size,
+        sha256: packed.sha256,
+        raw: Some((raw.size, raw.sha256)),
+        signed_by: required.signed_by.clone(),
+    }
+}

@@ -1,0 +1,136 @@
+//! OpenPGP signatures of a base: over a checksum file beside it, or over the image itself.
+
+use std::path::Path;
+
+use super::packed::Packed;
+use super::{BaseError, Preparing};
+use crate::error::{Context as _, FileError, Result};
+use crate::fetch::checksum;
+use crate::fetch::http::shown;
+use crate::fetch::openpgp::{self, SignedData};
+
+/// The publisher's key, as the profile names it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Publisher<'a> {
+    /// Hexadecimal digits, upper case, without blanks.
+    pub(crate) fingerprint: &'a str,
+    /// A file or a URL; the fingerprint says whether it is the right key.
+    pub(crate) key: &'a str,
+}
+
+/// The publisher's key, read and checked.
+#[derive(Debug)]
+pub(super) struct PublisherKey {
+    pub(super) fingerprint: String,
+    file: Vec<u8>,
+}
+
+/// A detached signature over the image file.
+pub(super) struct ImageSignature {
+    bytes: Vec<u8>,
+    /// Its URL or path, for messages.
+    from: String,
+}
+
+/// What publishers append to a file's name for its signature: Raspberry Pi, Debian, kernel.org.
+const SUFFIXES: [&str; 4] = [".asc", ".sig", ".sign", ".gpg"];
+
+impl PublisherKey {
+    pub(super) fn new(publisher: Publisher<'_>, file: Vec<u8>) -> Result<Self> {
+        openpgp::require_fingerprint(&file, publisher.fingerprint)
+            .while_doing(|| format!("reading the publisher's key `{}`", shown(publisher.key)))?;
+        Ok(Self { fingerprint: publisher.fingerprint.to_owned(), file })
+    }
+
+    /// Reads the key from a file.
+    pub(super) fn from_file(publisher: Publisher<'_>, path: &Path) -> Result<Self> {
+        Self::new(publisher, std::fs::read(path).map_err(FileError::named(path))?)
+    }
+
+    /// The content of the checksum file `name` as it was signed: the file itself if it is clear-signed, else a
+    /// signature beside it. `None` without a signature; an error if one doesn't count.
+    pub(super) fn signed_text(
+        &self,
+        name: &str,
+        text: Option<&[u8]>,
+        read: &mut dyn FnMut(&str) -> Result<Option<Vec<u8>>>,
+    ) -> Result<Option<String>> {
+        if let Some(text) = text.and_then(clear_signed) {
+            return Ok(Some(self.verified(text, name)?));
+        }
+        for suffix in SUFFIXES {
+            let beside = format!("{name}{suffix}");
+            let Some(signature) = read(&beside)? else { continue };
+            if let Some(clear) = clear_signed(&signature) {
+                return Ok(Some(self.verified(clear, &beside)?));
+            }
+            if let Some(text) = text.filter(|_| is_signature(&signature)) {
+                openpgp::verify_detached(SignedData::Bytes(text), &signature, &self.file)
+                    .while_doing(|| checking(&beside))?;
+                return Ok(Some(String::from_utf8_lossy(text).into_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn verified(&self, clear_signed: &str, name: &str) -> Result<String> {
+        openpgp::verify_cleartext(clear_signed, &self.file).while_doing(|| checking(name))
+    }
+
+    /// The detached signature beside the image called `name`, if there is one.
+    pub(super) fn beside_image(
+        name: &str,
+        read: &mut dyn FnMut(&str) -> Result<Option<Vec<u8>>>,
+    ) -> Result<Option<ImageSignature>> {
+        for suffix in SUFFIXES {
+            let from = format!("{name}{suffix}");
+            if let Some(bytes) = read(&from)?.filter(|bytes| is_signature(bytes)) {
+                return Ok(Some(ImageSignature { bytes, from }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Fails unless `signature` is a good one over the image at `path`.
+    pub(super) fn check_image(&self, signature: &ImageSignature, path: &Path) -> Result<()> {
+        openpgp::verify_detached(SignedData::File(path), &signature.bytes, &self.file)
+            .while_doing(|| checking(&signature.from))
+    }
+}
+
+impl Preparing<'_> {
+    /// Says that a checksum was believed without a signature.
+    pub(super) fn note_unsigned(&self, packed: &Packed) {
+        let source = shown(&packed.source);
+        self.progress.note(&format!(
+            "`{source}`: only the checksum was checked, not a signature; `base.openpgp_fingerprint` names a key"
+        ));
+    }
+
+    /// The error for a base without a signature whose publisher's key is named.
+    pub(super) fn no_signature(&self) -> BaseError {
+        BaseError::NoSignature { source_text: shown(self.request.source) }
+    }
+}
+
+/// Whether a signature lies beside the image at `path` or one of its checksum files.
+pub(super) fn lies_beside(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let signed = [name.to_string(), format!("{name}.sha256"), "SHA256SUMS".into(), "SHA512SUMS".into()];
+    let exists = |file: &String| SUFFIXES.iter().any(|s| path.with_file_name(format!("{file}{s}")).exists());
+    signed.iter().any(exists)
+}
+
+fn checking(name: &str) -> String {
+    format!("checking the signature `{}`", shown(name))
+}
+
+fn clear_signed(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok().filter(|text| checksum::is_clear_signed(text))
+}
+
+/// Whether it looks like an OpenPGP signature. Some servers answer every request with a web page.
+fn is_signature(bytes: &[u8]) -> bool {
+    // The first octet of a binary packet has its high bit set (RFC 9580, section 4.2).
+    bytes.starts_with(b"-----BEGIN PGP SIGNATURE") || bytes.first().is_some_and(|first| first & 0x80 != 0)
+}
