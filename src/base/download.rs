@@ -21,7 +21,7 @@ struct Download<'a> {
 
 impl Preparing<'_> {
     pub(super) fn url(&self, known: Option<&Known>, lock: &mut Lock) -> Result<Prepared> {
-        let urls = known.map_or_else(|| vec![self.request.source], |known| known.urls.to_vec());
+        let urls = known.map_or_else(|| vec![self.request.source], |known| known.urls().to_vec());
         let name = known.map_or_else(|| file_name(urls[0]), |known| known.name.into());
         let required = self.requirements_of_url(urls[0], known, lock)?;
         let download = Download { name, urls, required };

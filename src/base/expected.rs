@@ -151,7 +151,7 @@ impl Preparing<'_> {
         Ok(locked
             .map(|locked| packed(locked.sha256, "`magi.lock`"))
             .or_else(|| self.pin.map(ExpectedDigest::pinned))
-            .or_else(|| Some(packed(known?.sha256?, "the catalog"))))
+            .or_else(|| Some(packed(known?.sha256()?, "the catalog"))))
     }
 
     /// Without a key, a checksum file is believed where there is nothing better.

@@ -3,20 +3,25 @@
 mod catalog;
 mod download;
 mod expected;
-mod facts;
+mod family;
 pub(crate) mod layout;
+mod list;
 mod local;
 mod packed;
 mod signature;
+mod survey;
 pub(crate) mod sysconf;
 pub(crate) mod unpack;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use facts::{RASPI_DEBIAN, Survey, architecture, os_release, survey};
+pub(crate) use list::{ListedBase, Verification, list};
 pub(crate) use signature::Publisher;
+pub(crate) use survey::{Survey, architecture, os_release, survey};
 
+use catalog::{Known, Source};
 use expected::{ExpectedDigest, Requirements};
+use family::Family;
 use packed::Packed;
 use signature::PublisherKey;
 
@@ -27,11 +32,9 @@ use crate::fetch::http::{Client, shown};
 use crate::fetch::lock::Lock;
 use crate::fetch::openpgp_key;
 use crate::files::home;
+use crate::plan::BaseFacts;
 use crate::progress::Progress;
 use crate::text::listed;
-
-/// The sample: see its folder's README.
-static SAMPLE: &[u8] = include_bytes!("sample/sample.img.xz");
 
 /// Which base is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -178,8 +181,8 @@ pub(crate) fn prepare(
         None => None,
     };
     let preparing = Preparing { request, pin: request.sha256, key, cache, client, progress };
-    if known.is_some_and(|known| known.urls.is_empty()) {
-        return preparing.sample();
+    if let Some(Known { name, source: Source::BuiltIn(packed), .. }) = known {
+        return preparing.sample(name, packed);
     }
     if known.is_some() || request.source.contains("://") {
         return preparing.url(known, lock);
@@ -204,6 +207,14 @@ fn publisher_key(
     PublisherKey::from_file(publisher, &home::resolve(publisher.key, relative_to))
 }
 
+/// The facts that a base will probably have, before it is there: those of the built-in base's family, or of the
+/// default one's.
+pub(crate) fn expected_facts(source: &str) -> BaseFacts {
+    let known = catalog::find(source).or_else(|| catalog::find(catalog::DEFAULT));
+    let (family, codename) = known.map_or((Family::DebianCloud, ""), |known| (known.family, known.codename));
+    family.expected_facts(codename)
+}
+
 struct Preparing<'a> {
     request: &'a Request<'a>,
     pin: Option<Sha256>,
@@ -215,17 +226,17 @@ struct Preparing<'a> {
 
 impl Preparing<'_> {
     /// The built-in sample. No signature is asked of it: it is part of this program.
-    fn sample(&self) -> Result<Prepared> {
+    fn sample(&self, name: &str, bytes: &[u8]) -> Result<Prepared> {
         let packed = Packed {
-            name: catalog::SAMPLE.into(),
-            source: catalog::SAMPLE.into(),
-            sha256: Sha256::of(SAMPLE),
-            size: SAMPLE.len() as u64,
+            name: name.into(),
+            source: name.into(),
+            sha256: Sha256::of(bytes),
+            size: bytes.len() as u64,
         };
         let required =
             Requirements { expected: self.pin.map(ExpectedDigest::pinned), ..Requirements::default() };
         let raw = packed.unpacked(&required, self.cache, self.progress, |dest| {
-            unpack::unpack_bytes(SAMPLE, "the sample", dest, self.progress)
+            unpack::unpack_bytes(bytes, "the sample", dest, self.progress)
         })?;
         Ok(packed.prepared(raw, true))
     }

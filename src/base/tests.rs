@@ -308,7 +308,7 @@ fn what_does_not_exist_is_named() {
     assert_eq!(error.to_string(), "`debian-12-raspi` is no built-in base, no URL and no file");
     assert_eq!(error.hint().as_deref(), Some("did you mean `debian-12-raspi4`?"));
     assert_eq!(error.exit(), Exit::Usage);
-    assert!(desk.refused("./none.img", None).hint().unwrap().contains("`sample`, `debian-12-raspi4`"));
+    assert!(desk.refused("./none.img", None).hint().unwrap().contains("`debian-13`, `debian-12-raspi4`"));
     assert!(desk.refused(".", None).to_string().ends_with("is not a file"));
     assert_eq!(desk.refused("ftp://h/x.img", Some(&sum(b""))).exit(), Exit::Usage);
     desk.client = Client::offline();

@@ -70,6 +70,11 @@ pub(crate) enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Show which base images there are, and what is in one
+    Base {
+        #[command(subcommand)]
+        command: BaseCommand,
+    },
     /// Build one image for each node
     Build(Build),
     /// Show what build would write, secrets masked
@@ -128,9 +133,24 @@ pub(crate) enum Command {
     },
 }
 
+/// The commands of `base`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BaseCommand {
+    /// List the built-in names: family, boards, verification, cached or not
+    List,
+    /// Show what is in a base, and whether it can be built on
+    Show {
+        /// A built-in name, a URL or a file
+        #[arg(value_name = "NAME|URL|FILE")]
+        base: String,
+        #[command(flatten)]
+        trust: Trust,
+    },
+}
+
 /// The names of all commands.
 fn commands() -> clap::builder::PossibleValuesParser {
-    ["init", "build", "plan", "fetch", "inspect", "verify", "kubeconfig", "completions", "man"].into()
+    ["init", "base", "build", "plan", "fetch", "inspect", "verify", "kubeconfig", "completions", "man"].into()
 }
 
 /// `build`.

@@ -29,6 +29,12 @@ pub(super) fn draw(inspection: &Inspection, width: usize) -> String {
     text
 }
 
+/// The columns of the terminal; 80 where there is none.
+pub(super) fn columns() -> usize {
+    let columns = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    columns.unwrap_or(80).clamp(40, 160)
+}
+
 /// One row of boxes, each as wide as its share of the disk but wide enough for its number.
 fn bar(inspection: &Inspection, width: usize) -> String {
     const LEAST: usize = 5;

@@ -20,7 +20,7 @@ use crate::digest::Sha256;
 
 pub(crate) use area::Area;
 pub(crate) use attributes::Attributes;
-pub(crate) use base_facts::BaseFacts;
+pub(crate) use base_facts::{BaseFacts, BaseNetwork, BaseSsh};
 pub(crate) use expect::{ExpectedPath, PathState};
 pub(crate) use want::{Assets, NotFetched, Proof, Unfetched, Want};
 

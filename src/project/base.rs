@@ -13,7 +13,7 @@ use crate::plan::Want;
 use crate::profile::Node;
 
 /// The file beside the profile that keeps URL, size and hash of every input.
-const LOCK_FILE: &str = "magi.lock";
+pub(super) const LOCK_FILE: &str = "magi.lock";
 
 /// What fetching works with: the cache, the network, and the lock with the expected hashes.
 pub(super) struct FetchContext {

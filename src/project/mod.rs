@@ -2,6 +2,7 @@
 //! `fetch`, `init` and `kubeconfig` are one call each; the command line only shows what they return.
 
 mod base;
+mod bases;
 mod build;
 mod client;
 mod fetch;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 
 use minijinja::value::{Serde, Value};
 
+pub(crate) use bases::{ShownBase, list_bases, show_base};
 pub(crate) use build::{BuildRequest, build};
 pub(crate) use fetch::fetch;
 pub(crate) use init::init;
@@ -25,7 +27,7 @@ pub(crate) use kubeconfig::{kubeconfig, merge_kubeconfig};
 pub(crate) use options::Options;
 pub(crate) use plan::plan;
 
-use crate::base::RASPI_DEBIAN;
+use crate::base::expected_facts;
 use crate::compose::{self, Inputs, context};
 use crate::document::DocumentError;
 use crate::error::Result;
@@ -89,13 +91,8 @@ impl<'a> Project<'a> {
     /// Makes every plan once with stand-ins for what isn't known yet, so that an error in a template is found
     /// before a download, not after it.
     fn rehearse(&self) -> Result<()> {
-        let facts = BaseFacts {
-            family: RASPI_DEBIAN.into(),
-            codename: "bookworm".into(),
-            arch: "arm64".into(),
-            sample: false,
-            boot_mount: "/boot/firmware".into(),
-        };
+        let source = self.options.base.as_deref().unwrap_or(&self.profile.base.image);
+        let facts = expected_facts(source);
         let mut store = Store::ephemeral();
         for node in &self.profile.nodes {
             let secrets = self.secrets_of(Some(node), &mut store)?;

@@ -1,10 +1,9 @@
-//! Why no boot and root partitions were found, and what was found instead.
+//! Why the boot partition or the root file system wasn't found, and what was found instead.
 
 use std::io;
 
-use super::{Family, SYSCONF};
 use crate::disk::fat::FatError;
-use crate::disk::table::{TableError, TableKind};
+use crate::disk::table::TableError;
 use crate::error::{Exit, Explain};
 
 /// Why an image is no base.
@@ -13,71 +12,45 @@ pub(crate) enum LayoutError {
     /// No usable partition table.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// A partition that can't be read.
     #[error("cannot read partition {number}")]
     Read {
-        /// Its number.
         number: u32,
-        /// What the system said.
         #[source]
         source: io::Error,
     },
-    /// A FAT that can't be read.
     #[error("cannot read the FAT on partition {number}")]
     Fat {
-        /// Its number.
         number: u32,
-        /// What is wrong with it.
         #[source]
         source: FatError,
     },
-    /// No FAT at all.
     #[error("the image has no FAT16 or FAT32 partition to boot from; it has {found}")]
-    NoFat {
-        /// The partitions and what they hold.
-        found: String,
-    },
-    /// FATs, but none with a Pi's files.
-    #[error("no FAT in the image has `{SYSCONF}` or the Raspberry Pi's firmware; it has {found}")]
-    NoFirmware {
-        /// The partitions and what they hold.
-        found: String,
-    },
-    /// No ext4.
+    NoFat { found: String },
+    /// FATs, but none with a Raspberry Pi's boot files.
+    #[error("no FAT in the image has `cmdline.txt`, `config.txt` or `sysconf.txt`; it has {found}")]
+    NoFirmware { found: String },
     #[error("the image has no ext4 partition for the root file system; it has {found}")]
-    NoExt4 {
-        /// The partitions and what they hold.
-        found: String,
-    },
-    /// Two boot partitions.
-    #[error("partitions {0} and {1} both look like the boot partition")]
-    SeveralBoots(u32, u32),
-    /// Two root partitions.
+    NoExt4 { found: String },
+    #[error("partitions {one} and {other} both hold a `{file}`: either could be the boot partition")]
+    SeveralBoots { file: &'static str, one: u32, other: u32 },
     #[error(
-        "partitions {0} and {1} are both ext4 and of the same size; either could be the root file system"
+        "`cmdline.txt` names the root file system `{root}`, which the image doesn't have; it has {found}"
     )]
+    RootMissing { root: String, found: String },
+    #[error("`cmdline.txt` names the root file system `{root}`: partitions {one} and {other} are called so")]
+    SeveralNamed { root: String, one: u32, other: u32 },
+    #[error(
+        "`cmdline.txt` names the root file system `{root}`, but partition {number} holds {content}, not ext4"
+    )]
+    RootNotExt4 { root: String, number: u32, content: String },
+    #[error("partition {number}, the root file system `{root}` of `cmdline.txt`, has no `/etc/os-release`")]
+    NoSystem { root: String, number: u32 },
+    /// Several ext4s without a system, and no `cmdline.txt` that names one.
+    #[error("none of the ext4 partitions has an `/etc/os-release`; the image has {found}")]
+    NoRoot { found: String },
+    /// No `cmdline.txt` that names one.
+    #[error("partitions {0} and {1} both hold a system: either could be the root file system")]
     SeveralRoots(u32, u32),
-    /// A boot partition of another family.
-    #[error("partition {number} boots a Raspberry Pi, but has no `{SYSCONF}`{}", seen(*family, *table))]
-    NoSysconf {
-        /// The boot partition's number.
-        number: u32,
-        /// Whose image it looks like.
-        family: Family,
-        /// Its partition table.
-        table: TableKind,
-    },
-}
-
-fn seen(family: Family, table: TableKind) -> &'static str {
-    match (family, table) {
-        (Family::RaspberryPiOs, _) => ": this looks like Raspberry Pi OS, which is set up by cloud-init",
-        (Family::DebianCloud, TableKind::HybridGpt) => {
-            ": this looks like Debian's cloud image for the Pi (GPT with a hybrid MBR)"
-        }
-        (Family::DebianCloud, _) => ": this looks like Debian's cloud image for the Pi (GPT)",
-        _ => "",
-    }
 }
 
 impl Explain for LayoutError {
@@ -94,17 +67,19 @@ impl Explain for LayoutError {
             Self::Table(error) => error.hint(),
             Self::Fat { source, .. } => source.hint(),
             Self::Read { .. } => None,
-            Self::NoSysconf { .. } | Self::NoFirmware { .. } => Some(
-                "take an image from https://raspi.debian.net, such as `20231109_raspi_4_bookworm.img.xz`"
-                    .into(),
-            ),
-            Self::NoFat { .. } | Self::NoExt4 { .. } => Some(
+            Self::NoFirmware { .. } | Self::NoFat { .. } | Self::NoExt4 { .. } => Some(
                 "the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root"
                     .into(),
             ),
-            Self::SeveralBoots(..) | Self::SeveralRoots(..) => {
-                Some("remove the other partition from the base image".into())
+            Self::SeveralBoots { .. } => Some("remove the other partition from the base image".into()),
+            Self::SeveralRoots(..) => {
+                Some("name the root file system with `root=` in `cmdline.txt` of the base image".into())
             }
+            Self::RootMissing { .. }
+            | Self::SeveralNamed { .. }
+            | Self::RootNotExt4 { .. }
+            | Self::NoSystem { .. }
+            | Self::NoRoot { .. } => Some("use the image as its publisher made it".into()),
         }
     }
 }

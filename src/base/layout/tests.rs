@@ -19,9 +19,16 @@ fn fat(files: &[(&str, &str)]) -> Option<Image> {
     Some(image)
 }
 
-fn ext(version: &str, label: &str) -> Option<Image> {
-    let image = Image::empty(ROOT.1 * MIB);
-    run("mkfs.ext4", &["-q", "-t", version, "-L", label, &image.arg()], "")?;
+/// An ext4 of `size` MiB, with a system on it or without.
+fn ext4(label: &str, size: u64, has_system: bool) -> Option<Image> {
+    let image = Image::empty(size * MIB);
+    let tree = tempfile::tempdir().expect("a folder");
+    if has_system {
+        std::fs::create_dir(tree.path().join("etc")).expect("a folder");
+        std::fs::write(tree.path().join("etc/os-release"), "ID=debian\n").expect("a file");
+    }
+    let tree = tree.path().to_str().expect("an ordinary path");
+    run("mkfs.ext4", &["-q", "-L", label, "-d", tree, &image.arg()], "")?;
     Some(image)
 }
 
@@ -40,19 +47,28 @@ fn disk(gpt: bool, boot: &Image, root: &Image) -> Option<Image> {
     Some(image)
 }
 
+/// An MBR disk with the boot FAT, the root and a larger data partition as number 3.
+fn disk_with_data(boot: &Image, root: &Image, data: &Image) -> Option<Image> {
+    let image = disk(false, boot, root)?;
+    image.file().set_len((57 + data.len() / MIB + 1) * MIB).expect("longer");
+    let script = format!("start=57MiB, size={}MiB, type=83\n", data.len() / MIB);
+    run("sfdisk", &["--quiet", "--no-reread", "--append", &image.arg()], &script)?;
+    image.insert(&data.path(), 57 * MIB);
+    Some(image)
+}
+
 fn find_in(image: &Image) -> Result<Layout, LayoutError> {
     find(&image.file(), image.len())
 }
 
 #[test]
 fn boot_and_root_are_found_by_what_they_hold() {
-    let parts = fat(&[("SYSCONF.TXT", "# hostname=\n"), ("config.txt", "")]).zip(ext("ext4", "RASPIROOT"));
-    let Some((boot, root)) = parts else { return };
+    let parts = fat(&[("SYSCONF.TXT", "# hostname=\n"), ("config.txt", "")]);
+    let Some((boot, root)) = parts.zip(ext4("RASPIROOT", ROOT.1, true)) else { return };
     for gpt in [false, true] {
-        // The types in the MBR are the wrong way round on purpose.
+        // The types in the MBR are swapped on purpose.
         let Some(image) = disk(gpt, &boot, &root) else { return };
         let layout = find_in(&image).expect("a layout");
-        assert_eq!(layout.family, Family::Sysconf);
         assert_eq!(layout.boot().number, if gpt { 15 } else { 1 });
         assert_eq!(layout.parts[layout.boot].content.to_string(), "FAT16 `RASPIFIRM`");
         assert_eq!(layout.parts[layout.root].content.to_string(), "ext4 `RASPIROOT`");
@@ -61,80 +77,78 @@ fn boot_and_root_are_found_by_what_they_hold() {
 }
 
 #[test]
-fn an_image_of_another_family_is_named() {
-    let Some(root) = ext("ext4", "rootfs") else { return };
-    let said = |gpt: bool, files: &[(&str, &str)]| {
-        let image = disk(gpt, &fat(files)?, &root)?;
-        let error = find_in(&image).expect_err("it has none");
-        assert!(error.hint().is_some_and(|hint| hint.contains("raspi.debian.net")));
-        Some((find_any(&image.file(), image.len()).expect("a layout").family, error.to_string()))
-    };
-    let Some((family, text)) = said(false, &[("config.txt", ""), ("user-data", "#cloud-config")]) else {
-        return;
-    };
-    assert_eq!(family, Family::RaspberryPiOs);
-    assert!(
-        text.ends_with(
-            "has no `sysconf.txt`: this looks like Raspberry Pi OS, which is set up by cloud-init"
-        )
-    );
-    let issue = ("issue.txt", "Raspberry Pi reference 2023-12-05\n");
-    assert_eq!(said(false, &[("cmdline.txt", ""), issue]).map(|found| found.0), Some(Family::RaspberryPiOs));
-    let Some((family, text)) = said(true, &[("config.txt", "")]) else { return };
-    assert_eq!(family, Family::DebianCloud);
-    assert!(text.ends_with("Debian's cloud image for the Pi (GPT with a hybrid MBR)"), "{text}");
-    assert_eq!(said(false, &[("config.txt", "")]).map(|found| found.0), Some(Family::Other));
+fn root_of_the_command_line_wins_over_a_larger_data_partition() {
+    let Some((root, data)) = ext4("RASPIROOT", ROOT.1, true).zip(ext4("data", 24, false)) else { return };
+    for name in ["LABEL=RASPIROOT", "/dev/mmcblk0p2"] {
+        let Some(boot) = fat(&[("cmdline.txt", &format!("console=tty1 root={name} rootwait\n"))]) else {
+            return;
+        };
+        let Some(image) = disk_with_data(&boot, &root, &data) else { return };
+        assert_eq!(find_in(&image).expect("a layout").root().number, 2, "{name}");
+    }
+    // Without a command line, the ext4 with a system is the root.
+    let Some(boot) = fat(&[("config.txt", "")]) else { return };
+    let Some(image) = disk_with_data(&boot, &root, &data) else { return };
+    assert_eq!(find_in(&image).expect("a layout").root().number, 2);
 }
 
 #[test]
-fn what_is_missing_is_said_with_what_is_there() {
-    let parts = fat(&[("sysconf.txt", "")]).zip(fat(&[("readme.txt", "")]));
-    let Some(((boot, plain), (root, old))) = parts.zip(ext("ext4", "root").zip(ext("ext3", "old"))) else {
-        return;
+fn root_that_is_missing_or_ambiguous_is_named() {
+    let Some((root, data)) = ext4("root", ROOT.1, true).zip(ext4("data", 24, false)) else { return };
+    let refused = |words: &str, root: &Image, data: &Image| {
+        let boot = fat(&[("cmdline.txt", words)])?;
+        Some(find_in(&disk_with_data(&boot, root, data)?).expect_err("no root").to_string())
     };
-    let said = |boot: &Image, root: &Image| {
+    let Some(text) = refused("root=LABEL=none", &root, &data) else { return };
+    assert!(
+        text.starts_with(
+            "`cmdline.txt` names the root file system `LABEL=none`, which the image doesn't have"
+        )
+    );
+    assert!(text.ends_with("partition 2: ext4 `root`, partition 3: ext4 `data`"), "{text}");
+    let Some(text) = refused("root=LABEL=data", &root, &data) else { return };
+    assert_eq!(
+        text,
+        "partition 3, the root file system `LABEL=data` of `cmdline.txt`, has no `/etc/os-release`"
+    );
+    let Some(text) = refused("root=/dev/mmcblk0p1", &root, &data) else { return };
+    assert!(text.ends_with("but partition 1 holds FAT16 `RASPIFIRM`, not ext4"), "{text}");
+    let Some(text) = refused("root=LABEL=root", &root, &root) else { return };
+    assert!(text.ends_with("partitions 2 and 3 are called so"), "{text}");
+    let Some(text) = refused("quiet", &root, &root) else { return };
+    assert_eq!(text, "partitions 2 and 3 both hold a system: either could be the root file system");
+}
+
+#[test]
+fn missing_partitions_are_named_with_those_that_exist() {
+    let parts = fat(&[("sysconf.txt", "")]).zip(fat(&[("readme.txt", "")]));
+    let old = || {
+        let image = Image::empty(ROOT.1 * MIB);
+        run("mkfs.ext4", &["-q", "-t", "ext3", "-L", "old", &image.arg()], "")?;
+        Some(image)
+    };
+    let Some(((boot, plain), (root, old))) = parts.zip(ext4("root", ROOT.1, true).zip(old())) else { return };
+    let refused = |boot: &Image, root: &Image| {
         let error = find_in(&disk(false, boot, root)?).expect_err("no base");
         assert!(error.hint().is_some());
         Some(error.to_string())
     };
-    let Some(text) = said(&Image::empty(MIB), &root) else { return };
+    let Some(text) = refused(&Image::empty(MIB), &root) else { return };
     assert_eq!(
         text,
         "the image has no FAT16 or FAT32 partition to boot from; it has partition 1: nothing but zeros, \
          partition 2: ext4 `root`"
     );
-    let Some(text) = said(&boot, &old) else { return };
+    let Some(text) = refused(&boot, &old) else { return };
     assert!(text.ends_with("it has partition 1: FAT16 `RASPIFIRM`, partition 2: ext3 `old`"), "{text}");
-    let Some(text) = said(&plain, &root) else { return };
+    let Some(text) = refused(&plain, &root) else { return };
     assert!(
-        text.starts_with("no FAT in the image has `sysconf.txt` or the Raspberry Pi's firmware"),
+        text.starts_with("no FAT in the image has `cmdline.txt`, `config.txt` or `sysconf.txt`"),
         "{text}"
     );
-    // A FAT whose boot sector claims more than its partition has.
+    // A FAT whose boot sector claims more sectors than its partition has.
     boot.window().write_all_at(32, &u32::MAX.to_le_bytes()).expect("written");
     boot.window().write_all_at(19, &[0; 2]).expect("written");
-    let Some(text) = said(&boot, &root) else { return };
-    assert!(
-        text.contains("partition 1: an unusable FAT (the FAT's boot sector is damaged: it claims"),
-        "{text}"
-    );
-}
-
-#[test]
-fn two_roots_of_one_size_are_not_guessed_between() {
-    let Some((boot, root)) = fat(&[("sysconf.txt", "")]).zip(ext("ext4", "root")) else { return };
-    let Some(image) = disk(false, &boot, &root) else { return };
-    // The same once more, over the end of the disk.
-    let longer = image.len() + 16 * MIB;
-    image.file().set_len(longer).expect("longer");
-    let script = "start=57MiB, size=16MiB, type=83\n";
-    if run("sfdisk", &["--quiet", "--append", &image.arg()], script).is_none() {
-        return;
-    }
-    image.insert(&root.path(), 57 * MIB);
-    assert!(matches!(find_in(&image), Err(LayoutError::SeveralRoots(2, 3))));
-    let grown = "start=57MiB, size=17MiB, type=83\n";
-    image.file().set_len(longer + 4 * MIB).expect("longer");
-    run("sfdisk", &["--quiet", "--no-reread", "-N", "3", &image.arg()], grown);
-    assert_eq!(find_in(&image).expect("the larger one").root().number, 3);
+    let Some(text) = refused(&boot, &root) else { return };
+    assert!(text.contains("partition 1: an unusable FAT"), "{text}");
 }

@@ -11,11 +11,5 @@ use crate::progress::Progress;
 
 pub(super) fn run(shared: &Shared, image: &Path, progress: &dyn Progress) -> Result<()> {
     let inspection = inspect(image, progress)?;
-    if shared.json { json(&inspection) } else { print(drawing::draw(&inspection, columns())) }
-}
-
-/// The columns of the terminal; 80 where there is none.
-fn columns() -> usize {
-    let columns = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
-    columns.unwrap_or(80).clamp(40, 160)
+    if shared.json { json(&inspection) } else { print(drawing::draw(&inspection, drawing::columns())) }
 }

@@ -1,5 +1,6 @@
 //! One file for each command: options in, one library call, data out.
 
+mod base;
 mod build;
 mod completions;
 mod fetch;
@@ -22,6 +23,7 @@ pub(super) fn run(cli: &Cli) -> Result<()> {
     let progress = &*progress;
     match &cli.command {
         Command::Init { dir, force } => init::run(shared, dir, *force, progress),
+        Command::Base { command } => base::run(shared, command, progress),
         Command::Build(args) => build::run(shared, args, progress),
         Command::Plan { nodes, trust, ssh } => plan::run(shared, nodes, trust, ssh, progress),
         Command::Fetch { trust, update } => fetch::run(shared, trust, *update, progress),

@@ -1,0 +1,66 @@
+//! The bases that have a name, as `base list` shows them.
+
+use serde::Serialize;
+
+use super::catalog::{CATALOG, DEFAULT, Known, Source};
+use crate::error::Result;
+use crate::fetch::cache::Cache;
+use crate::fetch::lock::Lock;
+
+/// One base that is known by name.
+#[derive(Debug, Serialize)]
+pub(crate) struct ListedBase {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    /// The family of images that it belongs to.
+    pub(crate) family: &'static str,
+    /// The Raspberry Pi models that it boots on.
+    pub(crate) boards: &'static str,
+    pub(crate) verified_by: Verification,
+    /// Whether a build needs no download.
+    pub(crate) cached: bool,
+    /// Whether a new profile uses it.
+    pub(crate) default: bool,
+}
+
+/// How a base is verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Verification {
+    /// It is part of this program.
+    BuiltIn,
+    /// By a hash in this program.
+    PinnedHash,
+    /// By the hash in `magi.lock`.
+    Lock,
+    /// By the checksum file beside it; the lock keeps the hash from then on.
+    ChecksumFile,
+}
+
+/// All bases of the catalogue. Nothing is downloaded.
+pub(crate) fn list(cache: &Cache, lock: &Lock) -> Result<Vec<ListedBase>> {
+    CATALOG.iter().map(|known| listed(known, cache, lock)).collect()
+}
+
+fn listed(known: &Known, cache: &Cache, lock: &Lock) -> Result<ListedBase> {
+    let locked = known.urls().first().and_then(|url| lock.get(url)).map(|locked| locked.sha256);
+    let (verified_by, sha256) = match (known.source, locked, known.sha256()) {
+        (Source::BuiltIn(_), ..) => (Verification::BuiltIn, None),
+        (_, Some(locked), _) => (Verification::Lock, Some(locked)),
+        (_, None, Some(pinned)) => (Verification::PinnedHash, Some(pinned)),
+        (_, None, None) => (Verification::ChecksumFile, None),
+    };
+    let is_cached = match sha256 {
+        Some(sha256) => cache.raw(sha256)?.is_some() || cache.download(sha256)?.is_some(),
+        None => verified_by == Verification::BuiltIn,
+    };
+    Ok(ListedBase {
+        name: known.name,
+        about: known.about,
+        family: known.family.title(),
+        boards: known.boards,
+        verified_by,
+        cached: is_cached,
+        default: known.name == DEFAULT,
+    })
+}

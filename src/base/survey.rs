@@ -1,0 +1,56 @@
+//! What is in a base image: its partitions, its family, and the facts that overlays may depend on.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::family::{self, Evidence};
+use super::layout::{self, Layout};
+use crate::disk::{ext4, fat};
+use crate::error::{Context as _, FileError, Result};
+use crate::plan::BaseFacts;
+
+/// A base that was looked into.
+#[derive(Debug, Clone)]
+pub(crate) struct Survey {
+    pub(crate) layout: Layout,
+    pub(crate) facts: BaseFacts,
+    /// Bytes of the raw image.
+    pub(crate) size: u64,
+    /// The time given to all that is written: the base's own last write, in seconds since 1970.
+    pub(crate) stamp: u32,
+}
+
+/// Looks into the raw image at `path`; `sample` says whether it is a built-in one.
+pub(crate) fn survey(path: &Path, sample: bool) -> Result<Survey> {
+    look_into(path, sample).while_doing(|| format!("looking into the base `{}`", path.display()))
+}
+
+fn look_into(path: &Path, sample: bool) -> Result<Survey> {
+    let file = Arc::new(File::open(path).map_err(FileError::new("read", path))?);
+    let size = file.metadata().map_err(FileError::new("read", path))?.len();
+    let layout = layout::find(&file, size)?;
+    let window = layout.root().read_only(&file).map_err(FileError::new("read", path))?;
+    // Before it is opened: an unclean file system can't always be, and "unclean" is the better message.
+    let superblock = ext4::Superblock::read(&window)?;
+    superblock.require_clean()?;
+    superblock.require_known_features()?;
+    let root = ext4::Reader::open(&window)?;
+    let boot = fat::Reader::open(layout.boot().read_only(&file).map_err(FileError::new("read", path))?)?;
+    let evidence = Evidence::gather(&boot, &root, sample)?;
+    let facts = family::facts(&evidence)?;
+    Ok(Survey { stamp: root.superblock().written, size, layout, facts })
+}
+
+/// A value of `/etc/os-release`, unquoted.
+pub(crate) fn os_release(root: &ext4::Reader, key: &str) -> Option<String> {
+    let text = root.read("/etc/os-release", 64 << 10).ok()?;
+    family::assignments(&String::from_utf8_lossy(&text)).remove(key)
+}
+
+/// The architecture of the installed packages, from dpkg's own list.
+pub(crate) fn architecture(root: &ext4::Reader) -> Option<String> {
+    let status = root.read("/var/lib/dpkg/status", 64 << 20).ok()?;
+    let (_, architecture) = family::installed(&String::from_utf8_lossy(&status));
+    Some(architecture).filter(|a| !a.is_empty())
+}
