@@ -30,3 +30,47 @@ impl Task for Silent {
     fn advance(&self, _: u64) {}
     fn finish(&self) {}
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::sync::{Arc, Mutex};
+
+    use super::{Progress, Task};
+
+    /// Counts the bytes of all tasks and keeps the notes. Clones share one record.
+    #[derive(Clone, Default)]
+    pub(crate) struct Recorder(Arc<Mutex<Record>>);
+
+    #[derive(Default)]
+    struct Record {
+        bytes: u64,
+        notes: Vec<String>,
+    }
+
+    impl Recorder {
+        pub(crate) fn bytes(&self) -> u64 {
+            self.0.lock().unwrap().bytes
+        }
+
+        #[allow(dead_code)] // for tests of other rooms
+        pub(crate) fn notes(&self) -> Vec<String> {
+            self.0.lock().unwrap().notes.clone()
+        }
+    }
+
+    impl Progress for Recorder {
+        fn start(&self, _: &str, _: Option<u64>) -> Box<dyn Task> {
+            Box::new(self.clone())
+        }
+        fn note(&self, text: &str) {
+            self.0.lock().unwrap().notes.push(text.to_owned());
+        }
+    }
+
+    impl Task for Recorder {
+        fn advance(&self, bytes: u64) {
+            self.0.lock().unwrap().bytes += bytes;
+        }
+        fn finish(&self) {}
+    }
+}

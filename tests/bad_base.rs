@@ -671,8 +671,8 @@ fn an_ext4_without_room() {
     let Some(sandbox) = with_files(&filled, &[("files/srv/more", vec![1; 5 << 20])]) else { return };
     insta::assert_snapshot!(refused_as_written(1, &sandbox), @"
     error: building the image of `caspar`
-      caused by: the root file system has no room: 5259264 bytes are needed, 3973120 are free, 1286144 are missing
-    hint: leave something out, or use a base with a larger root partition
+      caused by: the root file system is too small: 5259264 bytes are needed, 3973120 are free, 1286144 are missing
+    hint: use fewer overlays or files, or a base with a larger root partition
     ");
     let no_inodes = Base { ext4: vec!["-b", "4096", "-N", "80"], ..Base::default() };
     let many: Vec<_> = (0..100).map(|i| format!("files/srv/{i}")).collect();
@@ -681,7 +681,7 @@ fn an_ext4_without_room() {
     insta::assert_snapshot!(refused_as_written(1, &sandbox), @"
     error: building the image of `caspar`
       caused by: the root file system has too few inodes: 101 are needed, 24 are free
-    hint: leave something out, or use a base with a larger root partition
+    hint: use fewer overlays or files, or a base with a larger root partition
     ");
 }
 
@@ -736,7 +736,7 @@ fn inspect_and_verify_of_what_never_ends() {
         run("mkfifo", &[arg(&sandbox.work("fifo"))]);
         insta::assert_snapshot!(sandbox.run(&["inspect", "fifo"]).failed(2), @"
         error: `fifo` is a fifo, not an image
-        hint: give an image's file, or the block device of a card
+        hint: give an image file, or the block device of a card
         ");
         insta::assert_snapshot!(refused(2, &sandbox, "./fifo"), @"
         error: preparing the base `./fifo`
@@ -745,8 +745,8 @@ fn inspect_and_verify_of_what_never_ends() {
         ");
     }
     insta::assert_snapshot!(sandbox.run(&["inspect", "/dev/zero"]).failed(2), @"
-    error: `/dev/zero` is a device without an end, not an image
-    hint: give an image's file, or the block device of a card
+    error: `/dev/zero` is a character device, not an image
+    hint: give an image file, or the block device of a card
     ");
     insta::assert_snapshot!(refused(2, &sandbox, "/dev/zero"), @"
     error: preparing the base `/dev/zero`
@@ -755,7 +755,7 @@ fn inspect_and_verify_of_what_never_ends() {
     ");
     insta::assert_snapshot!(sandbox.run(&["inspect", "."]).failed(2), @"
     error: `.` is a folder, not an image
-    hint: give an image's file, or the block device of a card
+    hint: give an image file, or the block device of a card
     ");
 }
 

@@ -448,25 +448,25 @@ fn patches_that_find_nothing() {
     };
     insta::assert_snapshot!(refused_with(2, &overlay(&patch("/etc/hosts"), &[])), @"
     error: building the image of `caspar`
-      caused by: overlay `mine`: nothing in `/etc/hosts` matches `^nothing like that$`
+      caused by: overlay `mine` patches `/etc/hosts`, where nothing matches `^nothing like that$`
     hint: set `required = false` if it may be absent
     ");
     insta::assert_snapshot!(refused_with(2, &overlay(&patch("/etc/nothing"), &[])), @"
     error: building the image of `caspar`
-      caused by: overlay `mine` changes `/etc/nothing`, which the base doesn't have
+      caused by: overlay `mine` patches `/etc/nothing`, which the base doesn't have
     ");
     insta::assert_snapshot!(refused_with(2, &overlay(&patch("boot:/nothing.txt"), &[])), @"
     error: building the image of `caspar`
-      caused by: overlay `mine` changes `boot:/nothing.txt`, which the base doesn't have
+      caused by: overlay `mine` patches `boot:/nothing.txt`, which the base doesn't have
     ");
     insta::assert_snapshot!(refused_with(2, &overlay(&patch("/etc/localtime"), &[])), @"
     error: building the image of `caspar`
-      caused by: overlay `mine` changes `/etc/localtime`, which is a symlink to `/usr/share/zoneinfo/Etc/UTC` in the base
-    hint: change `/usr/share/zoneinfo/Etc/UTC` instead
+      caused by: overlay `mine` patches `/etc/localtime`, which is a symlink to `/usr/share/zoneinfo/Etc/UTC` in the base
+    hint: patch `/usr/share/zoneinfo/Etc/UTC` instead
     ");
     insta::assert_snapshot!(refused_with(2, &overlay(&patch("/etc"), &[])), @"
     error: building the image of `caspar`
-      caused by: overlay `mine` changes `/etc`, which is a folder in the base
+      caused by: overlay `mine` patches `/etc`, which is a folder in the base
     ");
 }
 

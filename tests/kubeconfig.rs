@@ -118,8 +118,8 @@ fn merged_into_the_users_own() {
     // Made for another address, it is another cluster.
     Profile::default().cluster_instead("name = \"magi\"\nvip = \"10.0.0.200\"\n").write(&sandbox);
     insta::assert_snapshot!(sandbox.normalised(&merge(&sandbox, None, &["-p", "magi.toml"]).failed(2)), @"
-    error: `[sandbox]/home/.kube/config` has a cluster `magi` of the same name for another server
-    hint: `--force` replaces it; or call this cluster otherwise in the profile, or name another file in `KUBECONFIG`
+    error: `[sandbox]/home/.kube/config` already has a cluster `magi` with another server
+    hint: replace the entry with `--force`, rename this cluster in the profile, or name another file in `KUBECONFIG`
     ");
     assert_eq!(fs::read_to_string(&file).expect("text"), once);
     merge(&sandbox, None, &["-p", "magi.toml", "--force"]).ok();
@@ -272,7 +272,7 @@ fn names_that_arent_utf8_and_files_that_are_none() {
         run("mkfifo", &[arg(&sandbox.work("fifo"))]);
         insta::assert_snapshot!(merge(&sandbox, Some("fifo"), &[]).failed(2), @"
         error: `fifo` isn't a regular file
-        hint: it is left as it is; name another file in `KUBECONFIG`
+        hint: the file was not changed; name another file in `KUBECONFIG`
         ");
     }
     let mut command = sandbox.command(&["init", "--json"]);

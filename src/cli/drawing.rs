@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::base::layout::PartitionContent;
 use crate::disk::table::TableKind;
-use crate::image::inspect::{Inspection, Part};
+use crate::image::inspect::{InspectedPartition, Inspection};
 use crate::text;
 
 /// The text for a terminal of `width` columns.
@@ -69,7 +69,7 @@ fn bar(inspection: &Inspection, width: usize) -> String {
     format!("{edge}\n{middle}\n{edge}\n")
 }
 
-fn describe(part: &Part) -> String {
+fn describe(part: &InspectedPartition) -> String {
     let partition = &part.probed.partition;
     let mut what = part.probed.content.to_string();
     if let PartitionContent::Fat(fat) = &part.probed.content {

@@ -1,10 +1,11 @@
-//! `inspect`: what is in an image, any image, as far as it can be read.
+//! `inspect`: what is in an image, as far as it can be read. The image need not be one of magi-image's.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::image_file::ImageFile;
 use crate::base;
 use crate::base::layout::{self, PartitionContent, Probed};
 use crate::base::sysconf;
@@ -13,7 +14,6 @@ use crate::disk::fat;
 use crate::disk::table::TableKind;
 use crate::disk::window::Window;
 use crate::error::{Context as _, FileError, Result};
-use crate::image::opened;
 use crate::output::manifest::Manifest;
 use crate::progress::Progress;
 use crate::text;
@@ -21,103 +21,91 @@ use crate::text;
 /// What was found in an image.
 #[derive(Debug, Serialize)]
 pub(crate) struct Inspection {
-    /// The file that was named.
     #[serde(serialize_with = "text::serialize_path")]
     pub(crate) file: PathBuf,
-    /// The raw image, in bytes.
+    /// Of the raw image, in bytes.
     pub(crate) size: u64,
-    /// Whether the file is compressed.
     pub(crate) compressed: bool,
-    /// The kind of its partition table.
     pub(crate) table: TableKind,
-    /// The disk's id.
+    /// The disk's identifier in the partition table.
     pub(crate) id: String,
-    /// Its partitions.
-    pub(crate) partitions: Vec<Part>,
-    /// The system on its root file system.
-    pub(crate) system: Option<System>,
-    /// Kernels on the boot partition, by file name.
+    pub(crate) partitions: Vec<InspectedPartition>,
+    pub(crate) system: Option<OperatingSystem>,
+    /// File names of the kernels on the boot partition.
     pub(crate) kernels: Vec<String>,
-    /// The keys that `sysconf.txt` sets, as its parser reads them.
+    /// The keys that `sysconf.txt` sets, as the parser on the Pi reads them.
     pub(crate) sysconf: Option<BTreeMap<String, String>>,
-    /// What the manifest beside the image says it is.
+    /// From the manifest beside the image.
     pub(crate) manifest: Option<BuildInfo>,
 }
 
-/// A partition and what it holds.
 #[derive(Debug, Serialize)]
-pub(crate) struct Part {
-    /// Its place and its content.
+pub(crate) struct InspectedPartition {
     #[serde(flatten)]
     pub(crate) probed: Probed,
-    /// Sizes of an ext4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ext4: Option<Superblock>,
-    /// Why no more is told.
+    /// Why the file system couldn't be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
 }
 
-/// A root file system's operating system.
+/// The operating system on the root file system. Texts that couldn't be read are empty.
 #[derive(Debug, Serialize)]
-pub(crate) struct System {
-    /// As it calls itself.
+pub(crate) struct OperatingSystem {
+    /// `PRETTY_NAME` of `/etc/os-release`.
     pub(crate) name: String,
-    /// Debian's name of the release.
+    /// Debian's code name of the release.
     pub(crate) codename: String,
-    /// Of its packages.
+    /// As dpkg names it: `arm64`.
     pub(crate) architecture: String,
     /// `/etc/hostname`.
     pub(crate) hostname: String,
 }
 
-/// From the manifest.
 #[derive(Debug, Serialize)]
 pub(crate) struct BuildInfo {
-    /// The node it was built for.
     pub(crate) node: String,
-    /// The cluster it belongs to.
     pub(crate) cluster: String,
-    /// The base it was built from.
     pub(crate) base: String,
-    /// Whether that was the sample.
+    /// Whether the base was the built-in sample.
     pub(crate) sample: bool,
 }
 
-/// Looks into the image at `path`, raw or compressed.
+/// Reads the image at `path`, raw or compressed.
 pub(crate) fn inspect(path: &Path, progress: &dyn Progress) -> Result<Inspection> {
-    let opened = opened::open(path, progress)?;
-    let (table, id, parts) = layout::probe(&opened.file, opened.size)
+    let image = ImageFile::open(path, progress)?;
+    let (table, id, parts) = layout::probe(&image.file, image.size)
         .while_doing(|| format!("reading the partitions of `{}`", path.display()))?;
     let mut inspection = Inspection {
         file: path.to_path_buf(),
-        size: opened.size,
-        compressed: !opened.raw,
+        size: image.size,
+        compressed: image.is_compressed,
         table,
         id,
         partitions: Vec::new(),
         system: None,
         kernels: Vec::new(),
         sysconf: None,
-        manifest: origin(path),
+        manifest: build_info(path),
     };
     for probed in parts {
-        let window = probed.partition.read_only(&opened.file).map_err(FileError::new("read", path))?;
-        let mut part = Part { probed, ext4: None, problem: None };
-        // A broken file system is something to show, not a reason to show nothing.
-        let looked = match part.probed.content {
-            PartitionContent::Fat(_) => inspection.boot(window),
-            PartitionContent::Ext { .. } => inspection.root(&window, &mut part),
+        let window = probed.partition.read_only(&image.file).map_err(FileError::new("read", path))?;
+        let mut part = InspectedPartition { probed, ext4: None, problem: None };
+        // A damaged file system is reported with its partition; the others are still shown.
+        let read = match part.probed.content {
+            PartitionContent::Fat(_) => inspection.read_boot(window),
+            PartitionContent::Ext { .. } => inspection.read_root(&window, &mut part),
             _ => Ok(()),
         };
-        part.problem = looked.err().map(|e| e.to_string());
+        part.problem = read.err().map(|e| e.to_string());
         inspection.partitions.push(part);
     }
     Ok(inspection)
 }
 
 impl Inspection {
-    fn boot(&mut self, window: Window) -> Result<()> {
+    fn read_boot(&mut self, window: Window) -> Result<()> {
         let fat = fat::Reader::open(window)?;
         for entry in fat.list("/")? {
             if !entry.folder && (entry.name.starts_with("vmlinuz") || entry.name.starts_with("kernel")) {
@@ -127,19 +115,19 @@ impl Inspection {
         self.kernels.sort();
         if fat.find("/sysconf.txt")?.is_some() {
             let mut values = sysconf::read(&fat.read("/sysconf.txt")?);
-            // A password is a secret, whoever put it there.
+            // Masked: the image may be shown to others.
             values.entry("root_pw".into()).and_modify(|v| "***".clone_into(v));
             self.sysconf = Some(values);
         }
         Ok(())
     }
 
-    fn root(&mut self, window: &Window, part: &mut Part) -> Result<()> {
+    fn read_root(&mut self, window: &Window, part: &mut InspectedPartition) -> Result<()> {
         part.ext4 = Some(Superblock::read(window)?);
         let root = ext4::Reader::open(window)?;
         if let Some(name) = base::os_release(&root, "PRETTY_NAME") {
             let hostname = root.read("/etc/hostname", 1024).unwrap_or_default();
-            self.system = Some(System {
+            self.system = Some(OperatingSystem {
                 name,
                 codename: base::os_release(&root, "VERSION_CODENAME").unwrap_or_default(),
                 architecture: base::architecture(&root).unwrap_or_default(),
@@ -150,7 +138,7 @@ impl Inspection {
     }
 }
 
-fn origin(image: &Path) -> Option<BuildInfo> {
+fn build_info(image: &Path) -> Option<BuildInfo> {
     let manifest = Manifest::beside(image).ok()?;
     Some(BuildInfo {
         node: manifest.node,

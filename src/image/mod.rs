@@ -1,10 +1,11 @@
-//! A node's image: a clone of the base, the plan applied to it, and the read-back; and what can be said of a
-//! finished image.
+//! A node's image: a clone of the base, the plan applied to it, and the read-back. `inspect` and `verify`
+//! examine a finished image. Nothing here knows overlays or profiles.
 
 mod apply;
 mod clone;
+mod image_file;
 pub(crate) mod inspect;
-mod opened;
+mod path_write;
 mod readback;
 mod resolve;
 pub(crate) mod verify;
@@ -12,7 +13,7 @@ pub(crate) mod verify;
 use std::fs::File;
 use std::sync::Arc;
 
-pub(crate) use resolve::Step;
+pub(crate) use path_write::PathWrite;
 
 use crate::base::Survey;
 use crate::base::layout::Layout;
@@ -21,13 +22,11 @@ use crate::disk::{ext4, fat};
 use crate::error::{Context as _, Explain, Result};
 use crate::plan::Plan;
 use crate::progress::Progress;
-use resolve::{BaseVolumes, resolve};
+use resolve::BaseVolumes;
 
-/// The two file systems of an image, as windows of its file.
-pub(crate) struct Volumes {
-    /// The FAT.
+/// The two file systems of an image, FAT and ext4, as windows of its file.
+struct Volumes {
     boot: Window,
-    /// The ext4.
     root: Window,
 }
 
@@ -47,39 +46,39 @@ impl Volumes {
     }
 }
 
-/// A partition at an offset that no file can have.
+/// The partition's offset is larger than any file can be.
 #[derive(Debug, thiserror::Error)]
 #[error("a partition lies outside the image")]
 struct WindowError(#[source] std::io::Error);
 
 impl Explain for WindowError {}
 
-/// What `plan` writes to an image of this base, or why it doesn't fit.
-pub(crate) fn steps(base: &Arc<File>, layout: &Layout, plan: &Plan) -> Result<Vec<Step>> {
+/// What `plan` writes to an image of this base. A plan that doesn't fit the base is an error.
+pub(crate) fn resolve(base: &Arc<File>, layout: &Layout, plan: &Plan) -> Result<Vec<PathWrite>> {
     let volumes = Volumes::read_only(base, layout)?;
     let boot = fat::Reader::open(volumes.boot)?;
     let root = ext4::Reader::open(&volumes.root)?;
-    resolve(plan, &BaseVolumes { boot: &boot, root: &root })
+    resolve::resolve(plan, &BaseVolumes { boot: &boot, root: &root })
 }
 
-/// Makes `image` a clone of `base`, applies `steps` and reads them back. `node` is for progress.
+/// Makes `image` a clone of `base`, applies `writes` and reads them back. `node` labels the progress.
 pub(crate) fn write(
     base: &File,
     image: &Arc<File>,
     survey: &Survey,
     node: &str,
-    steps: &[Step],
+    writes: &[PathWrite],
     progress: &dyn Progress,
 ) -> Result<()> {
     let task = progress.start(&format!("{node}: copying"), Some(survey.size));
     clone::clone_into(base, image, &*task)?;
     task.finish();
-    let task = progress.start(&format!("{node}: writing"), Some(steps.iter().map(Step::size).sum()));
-    apply::apply(Volumes::writable(image, &survey.layout)?, steps, survey.stamp, &*task)?;
+    let task = progress.start(&format!("{node}: writing"), Some(writes.iter().map(PathWrite::size).sum()));
+    apply::apply(Volumes::writable(image, &survey.layout)?, writes, survey.stamp, &*task)?;
     task.finish();
-    let expected: Vec<_> = steps.iter().map(|s| s.expected.clone()).collect();
+    let expected: Vec<_> = writes.iter().map(|write| write.expected.clone()).collect();
     let task = progress.start(&format!("{node}: reading back"), None);
-    readback::require(&Volumes::read_only(image, &survey.layout)?, &expected)
+    readback::check(&Volumes::read_only(image, &survey.layout)?, &expected)
         .while_doing(|| "reading the image back".into())?;
     task.finish();
     Ok(())

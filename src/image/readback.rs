@@ -1,131 +1,150 @@
-//! Reads an image again, with other code than wrote it, and compares it with what it must be.
+//! Reads an image with other code than wrote it, and compares every path with its expected state.
+
+use serde::{Serialize, Serializer};
 
 use super::Volumes;
 use crate::digest::{Sha256, Sha256Hasher};
-use crate::disk::ext4::{self, FileKind};
+use crate::disk::ext4::{self, FileKind, Stat};
 use crate::disk::fat;
 use crate::error::{Exit, Explain, Result};
 use crate::interrupt;
-use crate::plan::Area;
-use crate::plan::Attributes;
-use crate::plan::{ExpectedPath, PathState};
+use crate::plan::{Area, Attributes, ExpectedPath, PathState};
 
-/// One path that isn't what it must be.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+/// How many differences an error message lists.
+const LISTED: usize = 5;
+
+/// A path that isn't in its expected state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Difference {
-    /// On which file system.
     pub(crate) area: Area,
-    /// Which path.
     pub(crate) path: String,
-    /// What differs: "is missing", "has mode 0644, not 0600".
-    pub(crate) what: String,
+    #[serde(rename = "what", serialize_with = "as_text")]
+    pub(crate) mismatch: Mismatch,
+}
+
+/// What differs, as a predicate: "is missing", "has mode 0644, not 0600".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Mismatch {
+    #[error("is missing")]
+    Missing,
+    #[error("is of another kind")]
+    Kind,
+    #[error("points to `{found}`, not to `{expected}`")]
+    Target { found: String, expected: String },
+    #[error("has mode {found:04o}, not {expected:04o}")]
+    Mode { found: u16, expected: u16 },
+    #[error("belongs to {}:{}, not to {}:{}", found.uid, found.gid, expected.uid, expected.gid)]
+    Owner { found: Attributes, expected: Attributes },
+    #[error("has {found} bytes, not {expected}")]
+    Size { found: u64, expected: u64 },
+    #[error("has other content")]
+    Content,
 }
 
 /// The image isn't what the plan says.
 #[derive(Debug, thiserror::Error)]
 #[error("{} of {checked} planned paths differ: {}", differences.len(), listed(differences))]
-pub(crate) struct Differs {
-    /// All of them.
-    pub(crate) differences: Vec<Difference>,
-    /// How many were compared.
-    pub(crate) checked: usize,
+pub(crate) struct ImageDiffers {
+    pub(super) differences: Vec<Difference>,
+    /// How many paths were compared.
+    pub(super) checked: usize,
 }
 
-impl Explain for Differs {
+impl Explain for ImageDiffers {
     fn exit(&self) -> Exit {
         Exit::Verification
     }
 }
 
 fn listed(differences: &[Difference]) -> String {
-    let mut text: Vec<String> =
-        differences.iter().take(5).map(|d| format!("`{}` {}", d.path, d.what)).collect();
-    if differences.len() > 5 {
-        text.push(format!("and {} more", differences.len() - 5));
-    }
-    text.join("; ")
+    let shown = differences.iter().take(LISTED).map(|d| format!("`{}` {}", d.path, d.mismatch));
+    let more = differences.len().checked_sub(LISTED).filter(|more| *more > 0);
+    let more = more.map(|more| format!("and {more} more"));
+    shown.chain(more).collect::<Vec<_>>().join("; ")
+}
+
+fn as_text<S: Serializer>(mismatch: &Mismatch, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(mismatch)
 }
 
 /// Every difference between the image and `expected`.
-pub(crate) fn compare(volumes: &Volumes, expected: &[ExpectedPath]) -> Result<Vec<Difference>> {
+pub(super) fn compare(volumes: &Volumes, expected: &[ExpectedPath]) -> Result<Vec<Difference>> {
     let boot = fat::Reader::open(volumes.boot.reopen())?;
     let root = ext4::Reader::open(&volumes.root)?;
     let mut differences = Vec::new();
-    for expectation in expected {
+    for expected in expected {
         interrupt::check()?;
-        let what = match expectation.area {
-            Area::Boot => on_fat(&boot, expectation)?,
-            Area::Root => on_ext4(&root, expectation)?,
+        let mismatch = match expected.area {
+            Area::Boot => on_fat(&boot, expected)?,
+            Area::Root => on_ext4(&root, expected)?,
         };
-        if let Some(what) = what {
-            differences.push(Difference { area: expectation.area, path: expectation.path.clone(), what });
+        if let Some(mismatch) = mismatch {
+            differences.push(Difference { area: expected.area, path: expected.path.clone(), mismatch });
         }
     }
     Ok(differences)
 }
 
-/// [`compare`] as a yes or an error.
-pub(crate) fn require(volumes: &Volumes, expected: &[ExpectedPath]) -> Result<()> {
+/// The same, but any difference is an error.
+pub(super) fn check(volumes: &Volumes, expected: &[ExpectedPath]) -> Result<()> {
     let differences = compare(volumes, expected)?;
-    if differences.is_empty() { Ok(()) } else { Err(Differs { differences, checked: expected.len() }.into()) }
+    let checked = expected.len();
+    if differences.is_empty() { Ok(()) } else { Err(ImageDiffers { differences, checked }.into()) }
 }
 
-fn on_fat(fat: &fat::Reader, expected: &ExpectedPath) -> Result<Option<String>> {
-    let Some(entry) = fat.find(&expected.path)? else { return Ok(Some("is missing".into())) };
+fn on_fat(fat: &fat::Reader, expected: &ExpectedPath) -> Result<Option<Mismatch>> {
+    let Some(entry) = fat.find(&expected.path)? else { return Ok(Some(Mismatch::Missing)) };
     Ok(match (&expected.state, entry.folder) {
         (PathState::Directory { .. }, true) => None,
         (PathState::File { size, sha256, .. }, false) => {
             let mut hasher = Sha256Hasher::default();
             let content = fat.read(&expected.path)?;
             hasher.update(&content);
-            content_differs(*size, *sha256, content.len() as u64, hasher)
+            content_mismatch((*size, *sha256), (content.len() as u64, hasher))
         }
-        _ => Some("is of another kind".into()),
+        _ => Some(Mismatch::Kind),
     })
 }
 
-fn on_ext4(root: &ext4::Reader, expected: &ExpectedPath) -> Result<Option<String>> {
+fn on_ext4(root: &ext4::Reader, expected: &ExpectedPath) -> Result<Option<Mismatch>> {
     let path = &expected.path;
-    let Some(stat) = root.stat(path)? else { return Ok(Some("is missing".into())) };
-    let found = Attributes { mode: stat.mode, uid: stat.uid, gid: stat.gid };
+    let Some(stat) = root.stat(path)? else { return Ok(Some(Mismatch::Missing)) };
     Ok(match (&expected.state, stat.kind) {
-        (PathState::Directory { attributes }, FileKind::Directory) => attributes_differ(*attributes, found),
+        (PathState::Directory { attributes }, FileKind::Directory) => attributes_mismatch(*attributes, &stat),
         (PathState::Symlink { target }, FileKind::Symlink) => {
             let found = root.read_link(path)?;
-            (found != *target).then(|| format!("points to `{found}`, not to `{target}`"))
+            let expected = target.clone();
+            (found != expected).then_some(Mismatch::Target { found, expected })
         }
         (PathState::File { attributes, size, sha256, .. }, FileKind::File) => {
-            if let Some(what) = attributes_differ(*attributes, found) {
-                return Ok(Some(what));
+            if let Some(mismatch) = attributes_mismatch(*attributes, &stat) {
+                return Ok(Some(mismatch));
             }
             let mut hasher = Sha256Hasher::default();
             let length = root.read_with(path, stat.size, &mut |piece| hasher.update(piece))?;
-            content_differs(*size, *sha256, length, hasher)
+            content_mismatch((*size, *sha256), (length, hasher))
         }
-        _ => Some("is of another kind".into()),
+        _ => Some(Mismatch::Kind),
     })
 }
 
-fn attributes_differ(expected: Option<Attributes>, found: Attributes) -> Option<String> {
+fn attributes_mismatch(expected: Option<Attributes>, stat: &Stat) -> Option<Mismatch> {
     let expected = expected?;
+    let found = Attributes { mode: stat.mode, uid: stat.uid, gid: stat.gid };
     if expected.mode != found.mode {
-        return Some(format!("has mode {:04o}, not {:04o}", found.mode, expected.mode));
+        return Some(Mismatch::Mode { found: found.mode, expected: expected.mode });
     }
-    let owner = |a: Attributes| format!("{}:{}", a.uid, a.gid);
-    (owner(expected) != owner(found))
-        .then(|| format!("belongs to {}, not to {}", owner(found), owner(expected)))
+    (expected != found).then_some(Mismatch::Owner { found, expected })
 }
 
-fn content_differs(
-    size: u64,
-    sha256: Option<Sha256>,
-    found_size: u64,
-    found: Sha256Hasher,
-) -> Option<String> {
+/// Size and hash, expected and found. Without an expected hash only the size counts: the manifest has no
+/// hash of a secret.
+fn content_mismatch(
+    (size, sha256): (u64, Option<Sha256>),
+    (found_size, found): (u64, Sha256Hasher),
+) -> Option<Mismatch> {
     if size != found_size {
-        return Some(format!("has {found_size} bytes, not {size}"));
+        return Some(Mismatch::Size { found: found_size, expected: size });
     }
-    // A secret's hash isn't in the manifest; `verify` then has only its size.
-    let sha256 = sha256?;
-    (found.finish() != sha256).then(|| "has other content".to_owned())
+    (found.finish() != sha256?).then_some(Mismatch::Content)
 }

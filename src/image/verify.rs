@@ -1,88 +1,92 @@
-//! `verify`: does an image still hold what its manifest says.
+//! `verify`: whether an image still holds what its manifest says.
 
 use std::fmt;
 use std::path::Path;
 
+use serde::Serialize;
+
+use super::Volumes;
+use super::image_file::ImageFile;
+use super::readback::{self, Difference, ImageDiffers};
 use crate::base::layout;
 use crate::error::{Exit, Result};
 use crate::files::hash;
-use crate::image::Volumes;
-use crate::image::opened::{self, Opened};
-use crate::image::readback::{self, Difference, Differs};
 use crate::output::manifest::Manifest;
 use crate::progress::Progress;
 
-/// What was found.
-#[derive(Debug, serde::Serialize)]
-pub(crate) struct Verified {
+#[derive(Debug, Serialize)]
+pub(crate) struct Verification {
     /// The node that the manifest names.
-    pub(crate) node: String,
-    /// Whether the raw image is, byte for byte, what the build left.
-    pub(crate) unchanged: bool,
+    node: String,
+    /// Whether the raw image has the hash that the manifest names.
+    unchanged: bool,
     /// How many planned paths were compared.
-    pub(crate) checked: usize,
-    /// Secrets, whose content the manifest can't vouch for unless the file is unchanged.
-    pub(crate) secrets: usize,
-    /// What differs.
-    pub(crate) differences: Vec<Difference>,
+    checked: usize,
+    /// How many of them are secret: the manifest has no hash of their content.
+    secrets: usize,
+    differences: Vec<Difference>,
 }
 
-impl Verified {
-    /// An error if anything planned differs.
-    pub(crate) fn require(self) -> Result<(), Differs> {
-        if self.differences.is_empty() {
-            return Ok(());
-        }
-        Err(Differs { differences: self.differences, checked: self.checked })
+impl Verification {
+    /// An error if any planned path differs.
+    pub(crate) fn into_result(self) -> Result<(), ImageDiffers> {
+        let Self { differences, checked, .. } = self;
+        if differences.is_empty() { Ok(()) } else { Err(ImageDiffers { differences, checked }) }
     }
 }
 
-impl fmt::Display for Verified {
+impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { node, checked, secrets, .. } = self;
-        if self.unchanged {
-            return write!(f, "{node}: unchanged since the build; {checked} paths hold what was planned");
-        }
-        let differ = self.differences.len();
-        write!(f, "{node}: the image has changed since the build; ")?;
-        if differ == 0 {
-            write!(f, "all {checked} planned paths still hold what was planned")?;
-            if *secrets > 0 {
-                write!(f, " (of {secrets} secret ones only mode, owner and size are known)")?;
+        match self.differences.len() {
+            0 if self.unchanged => {
+                write!(f, "{node}: unchanged since the build; all {checked} planned paths match")
             }
-            return Ok(());
+            0 => {
+                write!(
+                    f,
+                    "{node}: the image has changed since the build; all {checked} planned paths match"
+                )?;
+                if *secrets > 0 {
+                    write!(f, " (the content of {secrets} secret files can't be compared)")?;
+                }
+                Ok(())
+            }
+            differ => {
+                write!(f, "{node}: the image has changed since the build; ")?;
+                write!(f, "{differ} of {checked} planned paths differ")
+            }
         }
-        write!(f, "{differ} of {checked} planned paths differ")
     }
-}
-
-fn differences(opened: &Opened, manifest: &Manifest) -> Result<Vec<Difference>> {
-    let layout = layout::find(&opened.file, opened.size)?;
-    readback::compare(&Volumes::read_only(&opened.file, &layout)?, &manifest.edits)
 }
 
 /// Compares `image` with `manifest`, or with the manifest beside it.
-pub(crate) fn verify(image: &Path, manifest: Option<&Path>, progress: &dyn Progress) -> Result<Verified> {
+pub(crate) fn verify(image: &Path, manifest: Option<&Path>, progress: &dyn Progress) -> Result<Verification> {
     let manifest = match manifest {
         Some(path) => Manifest::load(path)?,
         None => Manifest::beside(image)?,
     };
-    let opened = opened::open(image, progress)?;
-    let task = progress.start("hashing", Some(opened.size));
-    let found = hash::of_sparse(&opened.file, &*task)?;
+    let image = ImageFile::open(image, progress)?;
+    let task = progress.start("hashing", Some(image.size));
+    let found = hash::of_sparse(&image.file, &*task)?;
     task.finish();
-    // The raw content counts, however the file at hand is compressed.
+    // The hash of the raw content: the image may have been compressed or unpacked since the build.
     let unchanged = found == manifest.image.sha256;
-    let differences = match differences(&opened, &manifest) {
-        // It could be read to its end, so it isn't what the build left.
-        Err(e) if !unchanged => return Err(e.exiting(Exit::Verification, "copy it again, or build it again")),
+    let differences = match compare(&image, &manifest) {
+        // The file was read to its end for the hash: the disk works, the content is damaged.
+        Err(e) if !unchanged => return Err(e.exiting(Exit::Verification, "copy or build the image again")),
         other => other?,
     };
-    Ok(Verified {
+    Ok(Verification {
         node: manifest.node,
         unchanged,
         checked: manifest.edits.len(),
         secrets: manifest.edits.iter().filter(|e| e.secret).count(),
         differences,
     })
+}
+
+fn compare(image: &ImageFile, manifest: &Manifest) -> Result<Vec<Difference>> {
+    let layout = layout::find(&image.file, image.size)?;
+    readback::compare(&Volumes::read_only(&image.file, &layout)?, &manifest.edits)
 }

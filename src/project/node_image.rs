@@ -11,7 +11,7 @@ use crate::digest::Sha256;
 use crate::error::{FileError, Result};
 use crate::files::atomic::{self, Access, Staged};
 use crate::files::hash;
-use crate::image::{self, Step};
+use crate::image::{self, PathWrite};
 use crate::output::compress::{self, BaseBlocks, ImageFormat};
 use crate::output::manifest::{self, BaseRecord, FileRecord, Manifest};
 use crate::plan::Plan;
@@ -53,7 +53,7 @@ impl NodeImages<'_> {
             atomic::sweep(&self.out_dir.join(format!("{name}.{}", format.extension())));
         }
         let raw = Staged::create(&self.out_dir.join(&name), Access::Private)?;
-        let steps = self.write(plan, &raw)?;
+        let writes = self.write(plan, &raw)?;
         let size = self.base.prepared.raw_size;
         let task = self.progress.start(&format!("{}: hashing", plan.node), Some(size));
         let sha256 = hash::of_sparse(raw.file(), &*task)?;
@@ -68,7 +68,7 @@ impl NodeImages<'_> {
         let published = compressed.clone().unwrap_or_else(|| image.clone());
         let line = format!("{}  {}\n", published.sha256, published.file);
         let mut outputs = vec![self.text(&format!("{}.sha256", published.file), &line)?];
-        let manifest = self.manifest(plan, &steps, image, compressed);
+        let manifest = self.manifest(plan, &writes, image, compressed);
         let manifest_name = format!("magi-{}.manifest.json", plan.node);
         outputs.push(self.text(&manifest_name, &manifest.to_json()?)?);
         outputs.push(image_file);
@@ -83,13 +83,13 @@ impl NodeImages<'_> {
     }
 
     /// Clones the base into `raw`, applies the plan and reads it back.
-    fn write(&self, plan: &Plan, raw: &Staged) -> Result<Vec<Step>> {
+    fn write(&self, plan: &Plan, raw: &Staged) -> Result<Vec<PathWrite>> {
         let path = &self.base.prepared.raw_path;
         let base = Arc::new(File::open(path).map_err(FileError::new("read", path))?);
-        let steps = image::steps(&base, &self.base.survey.layout, plan)?;
+        let writes = image::resolve(&base, &self.base.survey.layout, plan)?;
         let file = raw.file().try_clone().map_err(FileError::new("write", raw.path()))?;
-        image::write(&base, &Arc::new(file), &self.base.survey, &plan.node, &steps, self.progress)?;
-        Ok(steps)
+        image::write(&base, &Arc::new(file), &self.base.survey, &plan.node, &writes, self.progress)?;
+        Ok(writes)
     }
 
     fn compress(
@@ -120,7 +120,7 @@ impl NodeImages<'_> {
     fn manifest(
         &self,
         plan: &Plan,
-        steps: &[Step],
+        writes: &[PathWrite],
         image: FileRecord,
         compressed: Option<FileRecord>,
     ) -> Manifest {
@@ -142,7 +142,7 @@ impl NodeImages<'_> {
             image,
             compressed,
             overlays: self.overlays.clone(),
-            edits: steps.iter().map(|s| s.expected.clone().masked()).collect(),
+            edits: writes.iter().map(|w| w.expected.clone().masked()).collect(),
         }
     }
 }

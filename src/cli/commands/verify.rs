@@ -14,11 +14,11 @@ pub(super) fn run(
     manifest: Option<&Path>,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let verified = verify(image, manifest, progress)?;
+    let verification = verify(image, manifest, progress)?;
     if shared.json {
-        json(&verified)?;
+        json(&verification)?;
     } else {
-        print(format!("{verified}\n"))?;
+        print(format!("{verification}\n"))?;
     }
-    Ok(verified.require()?)
+    Ok(verification.into_result()?)
 }
