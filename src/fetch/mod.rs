@@ -6,3 +6,4 @@ pub(crate) mod checksum;
 pub(crate) mod http;
 pub(crate) mod lock;
 pub(crate) mod openpgp;
+pub(crate) mod url;
