@@ -9,8 +9,8 @@ use crate::digest::{Digest, Sha256};
 use crate::error::Result;
 use crate::fetch::cache::Cache;
 use crate::fetch::checksum::{self, ChecksumError};
-use crate::fetch::http::{file_name, shown};
-use crate::fetch::lock::{Lock, LockError};
+use crate::fetch::lock::{Lock, LockDifference, LockError};
+use crate::fetch::url::{file_name, shown};
 
 /// Lists of checksums are small. In bytes.
 const LARGEST_LIST: usize = 1 << 20;
@@ -63,8 +63,8 @@ impl Preparing<'_> {
             && pin != locked.sha256
             && locked.raw.is_none_or(|(_, raw)| pin != raw)
         {
-            let what = format!("it has SHA-256 {}, but the profile pins {pin}", locked.sha256);
-            return Err(LockError::Differs { url: shown(url), what }.into());
+            let difference = LockDifference::Pin { locked: locked.sha256, pinned: pin };
+            return Err(LockError::Differs { url: shown(url), difference }.into());
         }
         // The lock's hash is the more exact one: it's surely that of the packed file.
         if let Some(locked) = locked {

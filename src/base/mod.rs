@@ -20,8 +20,9 @@ use raw::Packed;
 use crate::digest::Sha256;
 use crate::error::{Exit, Explain, Result};
 use crate::fetch::cache::{Cache, Entry, Key};
-use crate::fetch::http::{Client, Expected, file_name, shown, without_credentials};
+use crate::fetch::http::{Client, Expected};
 use crate::fetch::lock::{Lock, Locked};
+use crate::fetch::url::{file_name, shown, without_credentials};
 use crate::progress::Progress;
 
 /// The sample: see its folder's README.

@@ -1,4 +1,4 @@
-//! Getting inputs: downloads, checksums, signatures, the lock file and the cache they land in.
+//! Getting inputs: downloads, checksums, signatures, the lock file and the cache.
 
 pub(crate) mod assets;
 pub(crate) mod cache;
@@ -6,4 +6,6 @@ pub(crate) mod checksum;
 pub(crate) mod http;
 pub(crate) mod lock;
 pub(crate) mod openpgp;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod url;
