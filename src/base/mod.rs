@@ -257,7 +257,7 @@ impl Preparing<'_> {
     fn file(&self) -> Result<Prepared> {
         let path = local::resolve(self.request.source, self.request.relative_to)?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let is_raw = unpack::container(&path)? == "raw";
+        let is_raw = unpack::is_raw(&path)?;
         let expected = self.expected_of_file(&path)?;
         let (sha256, size) = local::hash(&path, self.cache, self.progress)?;
         let packed = Packed { name: name.clone(), source: path.display().to_string(), sha256, size };

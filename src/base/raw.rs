@@ -120,7 +120,7 @@ impl Packed {
             .map_err(Into::into)
             .and_then(|()| check(&raw))
             .inspect_err(|_| remove())?;
-        cache.keep_raw(&lock, (self.sha256, self.size), unpacked.sha256, &unpacked.container)
+        cache.keep_raw(&lock, (self.sha256, self.size), unpacked.sha256, &unpacked.container.to_string())
     }
 
     pub(super) fn prepared(self, raw: Entry, sample: bool) -> Prepared {

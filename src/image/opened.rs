@@ -49,7 +49,7 @@ pub(crate) fn open(path: &Path, progress: &dyn Progress) -> Result<Opened> {
         return Err(NotAnImage { path: path.into(), what }.into());
     }
     // What is no container is taken for raw: the partition table's reader says better what is wrong with it.
-    let raw = unpack::container(path).map_or_else(|e| matches!(e.exit(), crate::Exit::Usage), |c| c == "raw");
+    let raw = unpack::is_raw(path).unwrap_or_else(|e| matches!(e.exit(), crate::Exit::Usage));
     if raw {
         let mut file = File::open(path).map_err(FileError::new("read", path))?;
         // A block device has no size but an end.
