@@ -436,12 +436,12 @@ fn a_server_that_always_hangs_up_and_one_that_is_not_there() {
     insta::assert_snapshot!(end(cut), @"
     error: preparing the base `http://[server]/base.img.xz`
       caused by: cannot download `http://[server]/base.img.xz`: the connection broke: end of file before message length reached, after 5 tries
-    hint: check the network and try again: what was already downloaded is kept
+    hint: check the network and try again: a partial download is kept and resumed
     ");
     insta::assert_snapshot!(end(nobody), @"
     error: preparing the base `http://[server]/base.img`
       caused by: cannot download `http://[server]/base.img`: no connection: Connection refused (os error 111), after 5 tries
-    hint: check the network and try again: what was already downloaded is kept
+    hint: check the network and try again: a partial download is kept and resumed
     ");
 }
 
