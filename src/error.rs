@@ -173,6 +173,18 @@ impl Explain for FileError {
     }
 }
 
+/// The first `T` among `error` and its sources, including what an [`std::io::Error`] wraps.
+pub(crate) fn find_source<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    if let Some(found) = error.downcast_ref() {
+        return Some(found);
+    }
+    // `source` of an `io::Error` skips the error that it wraps.
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => find_source(wrapped),
+        None => find_source(error.source()?),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -103,17 +103,17 @@ fn truncated() {
     let (Some(xz), Some(gz), Some(zst)) = (half("xz"), half("gz"), half("zst")) else { return };
     insta::assert_snapshot!(xz, @"
     error: preparing the base `base.img.xz`
-      caused by: `base.img.xz` is damaged: xz data ends too early at byte [n]
+      caused by: `base.img.xz` is damaged: truncated xz data at byte [n]
     hint: get the file again from its source
     ");
     insta::assert_snapshot!(gz, @"
     error: preparing the base `base.img.gz`
-      caused by: `base.img.gz` is damaged: gzip data ends too early at byte [n]
+      caused by: `base.img.gz` is damaged: truncated gzip data at byte [n]
     hint: get the file again from its source
     ");
     insta::assert_snapshot!(zst, @"
     error: preparing the base `base.img.zst`
-      caused by: `base.img.zst` is damaged: zstd data ends too early at byte [n]
+      caused by: `base.img.zst` is damaged: truncated zstd data at byte [n]
     hint: get the file again from its source
     ");
     let nearly = |ending: &str| {
@@ -123,12 +123,12 @@ fn truncated() {
     let (Some(xz), Some(gz)) = (nearly("xz"), nearly("gz")) else { return };
     insta::assert_snapshot!(xz, @"
     error: preparing the base `base.img.xz`
-      caused by: `base.img.xz` is damaged: xz data ends too early at byte [n]
+      caused by: `base.img.xz` is damaged: truncated xz data at byte [n]
     hint: get the file again from its source
     ");
     insta::assert_snapshot!(gz, @"
     error: preparing the base `base.img.gz`
-      caused by: `base.img.gz` is damaged: gzip data ends too early at byte [n]
+      caused by: `base.img.gz` is damaged: truncated gzip data at byte [n]
     hint: get the file again from its source
     ");
 }
@@ -170,17 +170,17 @@ fn followed_by_something() {
     let (Some(xz), Some(gz), Some(zst)) = (followed("xz"), followed("gz"), followed("zst")) else { return };
     insta::assert_snapshot!(xz, @"
     error: preparing the base `base.img.xz`
-      caused by: `base.img.xz` is damaged: its xz data ends at byte [n], but something follows
+      caused by: `base.img.xz` is damaged: unexpected data behind the end of the xz data at byte [n]
     hint: get the file again from its source
     ");
     insta::assert_snapshot!(gz, @"
     error: preparing the base `base.img.gz`
-      caused by: `base.img.gz` is damaged: its gzip data ends at byte [n], but something follows
+      caused by: `base.img.gz` is damaged: unexpected data behind the end of the gzip data at byte [n]
     hint: get the file again from its source
     ");
     insta::assert_snapshot!(zst, @"
     error: preparing the base `base.img.zst`
-      caused by: `base.img.zst` is damaged: its zstd data ends at byte [n], but something follows
+      caused by: `base.img.zst` is damaged: unexpected data behind the end of the zstd data at byte [n]
     hint: get the file again from its source
     ");
 }
@@ -189,7 +189,7 @@ fn followed_by_something() {
 fn no_image_at_all() {
     insta::assert_snapshot!(refused_content(2, "base.img", b""), @"
     error: preparing the base `base.img`
-      caused by: `base.img` is no base image: it is empty
+      caused by: `base.img` is no base image: the file is empty
     hint: give a disk image with a partition table: .img, .img.xz, .img.gz, .img.zst or .tar.xz
     ");
     insta::assert_snapshot!(refused_content(2, "base.img", b"<!DOCTYPE html>\n<title>Not found</title>\n"), @"
@@ -204,7 +204,7 @@ fn no_image_at_all() {
     ");
     insta::assert_snapshot!(refused_content(2, "base.img", &[0; 1 << 20]), @"
     error: preparing the base `base.img`
-      caused by: `base.img` is no base image: its first sector has no partition table (0x55 0xAA at byte [n])
+      caused by: `base.img` is no base image: the first sector has no partition table (0x55 0xAA at byte [n])
     hint: give a disk image with a partition table: .img, .img.xz, .img.gz, .img.zst or .tar.xz
     ");
     let sandbox = Sandbox::alone();
@@ -257,7 +257,7 @@ fn checksums_that_differ() {
     insta::assert_snapshot!(refused(3, &sandbox, "base.img.xz"), @"
     error: preparing the base `base.img.xz`
       caused by: `base.img.xz` has SHA-256 [hash], but [zeros] was expected by `base.img.xz.sha256`
-    hint: the file is damaged, was replaced, or the expected hash is that of another version
+    hint: the file is damaged, was replaced, or the expected hash belongs to another version
     ");
     // The profile's own pin counts more than what lies beside.
     publish(&sandbox.work("base.img.xz"));
@@ -273,7 +273,7 @@ fn checksums_that_differ() {
     insta::assert_snapshot!(refused(3, &sandbox, &server.url("/base.img.xz")), @"
     error: preparing the base `http://[server]/base.img.xz`
       caused by: cannot download `http://[server]/base.img.xz`: it has SHA-256 [hash], but [zeros] was expected
-    hint: the file was replaced or is damaged on its way; if it's a new version, update the pinned hash
+    hint: the file was replaced, or damaged in transit; if there is a new version, update the pinned hash
     ");
     assert_eq!(kept(&sandbox), [] as [&str; 0], "what failed its check is kept");
 }
@@ -373,7 +373,7 @@ fn a_base_that_changed_since_it_was_locked() {
     insta::assert_snapshot!(refused_as_written(3, &sandbox), @"
     error: preparing the base `http://[server]/base.img.xz`
       caused by: cannot download `http://[server]/base.img.xz`: it has SHA-256 [hash], but [hash] was expected
-    hint: the file was replaced or is damaged on its way; if it's a new version, update the pinned hash
+    hint: the file was replaced, or damaged in transit; if there is a new version, update the pinned hash
     ");
     sandbox.run(&["fetch", "--update", "-p", "magi.toml", "-q"]).ok();
     sandbox.run(&["build", "--all", "-p", "magi.toml", "-q"]).ok();
@@ -401,7 +401,7 @@ fn servers_that_do_not_give_it() {
     server.on("/one", Reply::Redirect(server.url("/two"))).on("/two", Reply::Redirect(server.url("/one")));
     insta::assert_snapshot!(pinned("/one"), @"
     error: preparing the base `http://[server]/one`
-      caused by: cannot download `http://[server]/one`: it is redirected in a circle
+      caused by: cannot download `http://[server]/one`: redirect loop
     hint: check the URL, or use a mirror or a local file
     ");
     for i in 0..30 {
@@ -409,7 +409,7 @@ fn servers_that_do_not_give_it() {
     }
     insta::assert_snapshot!(pinned("/0"), @"
     error: preparing the base `http://[server]/0`
-      caused by: cannot download `http://[server]/0`: it is redirected more than 10 times
+      caused by: cannot download `http://[server]/0`: more than 10 redirects
     hint: check the URL, or use a mirror or a local file
     ");
     assert_eq!(kept(&sandbox), [] as [&str; 0]);
@@ -436,12 +436,12 @@ fn a_server_that_always_hangs_up_and_one_that_is_not_there() {
     insta::assert_snapshot!(end(cut), @"
     error: preparing the base `http://[server]/base.img.xz`
       caused by: cannot download `http://[server]/base.img.xz`: the connection broke: end of file before message length reached, after 5 tries
-    hint: check the network and try again: what was already downloaded is kept
+    hint: check the network and try again: a partial download is kept and resumed
     ");
     insta::assert_snapshot!(end(nobody), @"
     error: preparing the base `http://[server]/base.img`
       caused by: cannot download `http://[server]/base.img`: no connection: Connection refused (os error 111), after 5 tries
-    hint: check the network and try again: what was already downloaded is kept
+    hint: check the network and try again: a partial download is kept and resumed
     ");
 }
 
@@ -452,19 +452,19 @@ fn offline_with_an_empty_cache() {
     let offline = || sandbox.run(&["build", "--all", "--offline", "-p", "magi.toml"]).failed(4);
     insta::assert_snapshot!(offline(), @"
     error: preparing the base `http://[server]/base.img.xz`
-      caused by: `http://[server]/base.img.xz.sha256` is not in the cache, and `--offline` forbids to download it
+      caused by: `http://[server]/base.img.xz.sha256` is not in the cache and cannot be downloaded with `--offline`
     hint: run `magi-image fetch` once while there is a network
     ");
     Profile::small(&["common"]).base("http://127.0.0.1:9/base.img.xz").pin(&"0".repeat(64)).write(&sandbox);
     insta::assert_snapshot!(offline(), @"
     error: preparing the base `http://[server]/base.img.xz`
-      caused by: `http://[server]/base.img.xz` is not in the cache, and `--offline` forbids to download it
+      caused by: `http://[server]/base.img.xz` is not in the cache and cannot be downloaded with `--offline`
     hint: run `magi-image fetch` once while there is a network
     ");
     Profile::small(&["common"]).base("debian-12-raspi4").write(&sandbox);
     insta::assert_snapshot!(offline(), @"
     error: preparing the base `debian-12-raspi4`
-      caused by: `https://raspi.debian.net/tested/20231109_raspi_4_bookworm.img.xz` is not in the cache, and `--offline` forbids to download it
+      caused by: `https://raspi.debian.net/tested/20231109_raspi_4_bookworm.img.xz` is not in the cache and cannot be downloaded with `--offline`
     hint: run `magi-image fetch` once while there is a network
     ");
     assert_eq!(sandbox.out(), [] as [&str; 0]);
@@ -508,7 +508,7 @@ fn partitions_that_are_missing() {
     raw[510..512].fill(0);
     insta::assert_snapshot!(refused_content(2, "base.img", &raw), @"
     error: preparing the base `base.img`
-      caused by: `base.img` is no base image: its first sector has no partition table (0x55 0xAA at byte [n])
+      caused by: `base.img` is no base image: the first sector has no partition table (0x55 0xAA at byte [n])
     hint: give a disk image with a partition table: .img, .img.xz, .img.gz, .img.zst or .tar.xz
     ");
 }
@@ -787,7 +787,7 @@ fn inspect_and_verify_of_what_is_no_image() {
         sandbox.write("work/cut.img.xz", &bytes[..bytes.len() / 2]);
         insta::assert_snapshot!(anywhere(&sandbox.run(&["inspect", "cut.img.xz"]).failed(3)), @"
         error: opening `cut.img.xz`
-          caused by: `cut.img.xz` is damaged: xz data ends too early at byte [n]
+          caused by: `cut.img.xz` is damaged: truncated xz data at byte [n]
         hint: get the file again from its source
         ");
     }

@@ -507,7 +507,7 @@ fn a_fetch_that_nothing_could_verify() {
     set(&"0".repeat(64)).write(&sandbox);
     insta::assert_snapshot!(refused_with(3, &sandbox), @"
     error: `file` has SHA-256 [hash], but [zeros] was expected by the overlay's `sha256`
-    hint: the file is damaged, was replaced, or the expected hash is that of another version
+    hint: the file is damaged, was replaced, or the expected hash belongs to another version
     ");
     set("nonsense").write(&sandbox);
     insta::assert_snapshot!(refused_with(2, &sandbox), @"error: `overlays/mine/overlay.toml` line 7: `nonsense` is no SHA-256 (64 hexadecimal digits) or SHA-512 (128)

@@ -8,8 +8,9 @@ use super::packed::Packed;
 use super::{Prepared, Preparing, unpack};
 use crate::error::{Exit, Result};
 use crate::fetch::cache::{Entry, Key};
-use crate::fetch::http::{Expected, file_name, without_credentials};
+use crate::fetch::http::Expected;
 use crate::fetch::lock::{Lock, Locked};
+use crate::fetch::url::{file_name, without_credentials};
 
 /// What is downloaded, and what it must be.
 struct Download<'a> {

@@ -11,8 +11,8 @@ use crate::digest::{Digest, Sha256};
 use crate::error::{FileError, Result};
 use crate::fetch::cache::Cache;
 use crate::fetch::checksum::{self, ChecksumError};
-use crate::fetch::http::{file_name, shown};
-use crate::fetch::lock::{Lock, LockError};
+use crate::fetch::lock::{Lock, LockDifference, LockError};
+use crate::fetch::url::{self, InvalidUrl, file_name, shown};
 
 /// Limit for checksum files and signatures, in bytes.
 const LARGEST_LIST: usize = 1 << 20;
@@ -104,8 +104,8 @@ impl Preparing<'_> {
     ) -> Result<Requirements> {
         let fixed = self.fixed(url, known, lock)?;
         let mut read = |beside: &str| self.client.find_small(beside, LARGEST_LIST, self.progress);
-        let image = without_query(url).to_owned();
-        let beside = Beside { image, name: file_name(url), lists: lists_beside(url), read: &mut read };
+        let (image, lists) = (url::with_suffix(url, "")?, lists_beside(url)?);
+        let beside = Beside { image, name: file_name(url), lists, read: &mut read };
         let requirements = match &self.key {
             Some(key) if !lock.is_signed_by(url, &key.fingerprint) => self.signed(key, fixed, beside)?,
             _ => self.unsigned(fixed, beside)?,
@@ -139,8 +139,8 @@ impl Preparing<'_> {
             && pin != locked.sha256
             && locked.raw.is_none_or(|(_, raw)| pin != raw)
         {
-            let what = format!("it has SHA-256 {}, but the profile pins {pin}", locked.sha256);
-            return Err(LockError::Differs { url: shown(url), what }.into());
+            let difference = LockDifference::Pin { locked: locked.sha256, pinned: pin };
+            return Err(LockError::Differs { url: shown(url), difference }.into());
         }
         let packed = |hash: Sha256, by: &str| ExpectedDigest {
             digest: hash.into(),
@@ -242,18 +242,13 @@ fn read_small(path: &str) -> Result<Option<Vec<u8>>> {
     Ok(Some(content))
 }
 
-fn without_query(url: &str) -> &str {
-    &url[..url.find(['?', '#']).unwrap_or(url.len())]
-}
-
-/// The checksum files beside a URL. Its query is dropped: it belongs to the one file.
-fn lists_beside(url: &str) -> Vec<String> {
-    let file = without_query(url);
-    let host = file.find("://").map_or(0, |at| at + 3);
-    let folder = file[host..].rfind('/').map_or(file, |at| &file[..host + at]);
-    let mut beside = vec![format!("{file}.sha256")];
-    beside.extend(["SHA256SUMS", "SHA512SUMS"].map(|list| format!("{folder}/{list}")));
-    beside
+/// The checksum files beside a URL.
+fn lists_beside(url: &str) -> Result<Vec<String>, InvalidUrl> {
+    Ok(vec![
+        url::with_suffix(url, ".sha256")?,
+        url::beside(url, "SHA256SUMS")?,
+        url::beside(url, "SHA512SUMS")?,
+    ])
 }
 
 #[cfg(test)]
@@ -263,9 +258,9 @@ mod tests {
     #[test]
     fn checksum_files_are_looked_for_beside_the_file() {
         assert_eq!(
-            lists_beside("https://h/a/b.img.xz?x=/1#y"),
+            lists_beside("https://h/a/b.img.xz?x=/1#y").unwrap(),
             ["https://h/a/b.img.xz.sha256", "https://h/a/SHA256SUMS", "https://h/a/SHA512SUMS"]
         );
-        assert_eq!(lists_beside("https://h")[1], "https://h/SHA256SUMS");
+        assert_eq!(lists_beside("https://h").unwrap()[1], "https://h/SHA256SUMS");
     }
 }

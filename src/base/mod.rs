@@ -28,9 +28,10 @@ use signature::PublisherKey;
 use crate::digest::{Digest, Sha256};
 use crate::error::{Exit, Explain, Result};
 use crate::fetch::cache::{Cache, Entry};
-use crate::fetch::http::{Client, shown};
+use crate::fetch::http::Client;
 use crate::fetch::lock::Lock;
 use crate::fetch::openpgp_key;
+use crate::fetch::url::shown;
 use crate::files::home;
 use crate::plan::BaseFacts;
 use crate::progress::Progress;
@@ -244,7 +245,7 @@ impl Preparing<'_> {
     fn file(&self) -> Result<Prepared> {
         let path = local::resolve(self.request.source, self.request.relative_to)?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let is_raw = unpack::container(&path)? == "raw";
+        let is_raw = unpack::is_raw(&path)?;
         let required = self.requirements_of_file(&path)?;
         let (sha256, size) = local::hash(&path, self.cache, self.progress)?;
         let packed = Packed { name: name.clone(), source: path.display().to_string(), sha256, size };

@@ -118,7 +118,7 @@ impl Packed {
             .map_err(Into::into)
             .and_then(|()| self.check_raw(required, &raw, cache))
             .inspect_err(|_| remove())?;
-        cache.keep_raw(&lock, (self.sha256, self.size), unpacked.sha256, &unpacked.container)
+        cache.keep_raw(&lock, (self.sha256, self.size), unpacked.sha256, &unpacked.container.to_string())
     }
 
     /// A file that can't be unpacked and isn't the pinned one either: the hash says more than the damage.

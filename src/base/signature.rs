@@ -6,8 +6,8 @@ use super::packed::Packed;
 use super::{BaseError, Preparing};
 use crate::error::{Context as _, FileError, Result};
 use crate::fetch::checksum;
-use crate::fetch::http::shown;
 use crate::fetch::openpgp::{self, SignedData};
+use crate::fetch::url::shown;
 
 /// The publisher's key, as the profile names it.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! Files of checksums: what `sha256sum` and `sha512sum` write (plain, `*` for binary, escaped names, `--tag`),
+//! Checksum files: what `sha256sum` and `sha512sum` write (plain, `*` for binary, escaped names, `--tag`),
 //! what `openssl dgst` writes, and a hash alone; clear-signed or not.
 
 use std::borrow::Cow;
@@ -6,51 +6,54 @@ use std::borrow::Cow;
 use crate::digest::Digest;
 use crate::error::{Exit, Explain};
 
-/// What can be wrong with a file of checksums, or with what it speaks of.
+/// A hash that differs from the expected one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{} {found}, but {expected} was expected", .expected.algorithm())]
+pub(crate) struct DigestMismatch {
+    pub(crate) expected: Digest,
+    pub(crate) found: Digest,
+}
+
+/// What is wrong with a checksum file, or with the content that it lists.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChecksumError {
-    /// No line of it could be read.
     #[error("`{from}` holds no SHA-256 or SHA-512 sums")]
     NoSums {
-        /// URL or path of the file of checksums.
+        /// URL or path of the checksum file.
         from: String,
     },
-    /// It speaks of other files.
-    #[error("`{from}` has no line for `{name}`, but for {listed}")]
+    #[error("`{from}` has no line for `{name}`, but for {}", examples(listed))]
     NotListed {
-        /// URL or path of the file of checksums.
+        /// URL or path of the checksum file.
         from: String,
-        /// The file that was looked for.
         name: String,
-        /// A few of those that are there.
-        listed: String,
+        /// The names that are listed.
+        listed: Vec<String>,
     },
-    /// It contradicts itself.
     #[error("`{from}` gives two different sums for `{name}`")]
     Ambiguous {
-        /// URL or path of the file of checksums.
+        /// URL or path of the checksum file.
         from: String,
-        /// The file that was looked for.
         name: String,
     },
-    /// The content isn't what was promised.
-    #[error("`{what}` has {algorithm} {found}, but {expected} was expected{}", because(by))]
+    #[error("`{what}` has {mismatch} by {by}")]
     Mismatch {
         /// What was checked: a URL or a path.
         what: String,
-        /// By which hash.
-        algorithm: &'static str,
-        /// What it should be, in hexadecimal digits.
-        expected: String,
-        /// What it is.
-        found: String,
-        /// Who said so: `the profile`, `magi.lock`, a URL; may be empty.
+        mismatch: DigestMismatch,
+        /// Source of the expected hash: `the profile`, `magi.lock`, a URL.
         by: String,
     },
 }
 
-fn because(by: &str) -> String {
-    if by.is_empty() { String::new() } else { format!(" by {by}") }
+/// The first few names.
+fn examples(listed: &[String]) -> String {
+    const SHOWN: usize = 4;
+    if listed.is_empty() {
+        return "files without a name".into();
+    }
+    let more = if listed.len() > SHOWN { ", …" } else { "" };
+    format!("{}{more}", crate::text::listed(listed.iter().take(SHOWN)))
 }
 
 impl Explain for ChecksumError {
@@ -59,40 +62,39 @@ impl Explain for ChecksumError {
     }
 
     fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::NoSums { .. } => "pin the hash in the profile: `sha256 = \"…\"`".into(),
+        let hint = match self {
+            Self::NoSums { .. } => "pin the hash in the profile: `sha256 = \"…\"`",
             Self::NotListed { .. } => {
-                "check the file's name, or pin its hash in the profile: `sha256 = \"…\"`".into()
+                "check the file's name, or pin its hash in the profile: `sha256 = \"…\"`"
             }
-            Self::Ambiguous { .. } => "pin the right one in the profile: `sha256 = \"…\"`".into(),
+            Self::Ambiguous { .. } => "pin the right sum in the profile: `sha256 = \"…\"`",
             Self::Mismatch { .. } => {
-                "the file is damaged, was replaced, or the expected hash is that of another version".into()
+                "the file is damaged, was replaced, or the expected hash belongs to another version"
             }
-        })
+        };
+        Some(hint.into())
     }
 }
 
-/// Fails if `found` isn't `expected`; `by` says who expects it.
+/// Fails if `found` isn't `expected`; `by` names the source of the expected hash.
 pub(crate) fn compare(what: &str, expected: Digest, found: Digest, by: &str) -> Result<(), ChecksumError> {
     if expected == found {
         return Ok(());
     }
     Err(ChecksumError::Mismatch {
         what: what.into(),
-        algorithm: expected.algorithm(),
-        expected: expected.to_string(),
-        found: found.to_string(),
+        mismatch: DigestMismatch { expected, found },
         by: by.into(),
     })
 }
 
-/// The sum that `text` gives for the first of `names` it lists, and which of them that is (its index).
+/// The sum for the first of `names` that `text` lists, and that name's index.
 ///
-/// A hash alone, with no name, is taken for the first name. Folders in front of a listed name don't count
+/// A hash alone, without a name, belongs to the first name. Folders in front of a listed name don't count
 /// unless they are needed to tell two lines apart. `from` is only for messages.
 pub(crate) fn find(text: &str, names: &[&str], from: &str) -> Result<(usize, Digest), ChecksumError> {
     let text = strip_clear_signature(text);
-    let entries: Vec<Entry> = text.lines().filter_map(parse_line).collect();
+    let entries: Vec<ChecksumLine> = text.lines().filter_map(parse_line).collect();
     if entries.is_empty() {
         return Err(ChecksumError::NoSums { from: from.into() });
     }
@@ -101,22 +103,16 @@ pub(crate) fn find(text: &str, names: &[&str], from: &str) -> Result<(usize, Dig
             return Ok((index, digest));
         }
     }
-    if let [Entry { name: None, digest }] = entries[..] {
+    if let [ChecksumLine { name: None, digest }] = entries[..] {
         return Ok((0, digest));
     }
-    let mut listed: Vec<String> =
-        entries.iter().filter_map(|e| e.name.as_deref()).map(|n| format!("`{n}`")).take(4).collect();
-    if listed.is_empty() {
-        listed.push("files without a name".into());
-    } else if listed.len() < entries.len() {
-        listed.push("…".into());
-    }
     let name = names.first().copied().unwrap_or_default().into();
-    Err(ChecksumError::NotListed { from: from.into(), name, listed: listed.join(", ") })
+    let listed = entries.into_iter().filter_map(|entry| entry.name).collect();
+    Err(ChecksumError::NotListed { from: from.into(), name, listed })
 }
 
-/// The sum in a list of one, whatever file it names: a list that lies beside a file and has its name is
-/// about that file, even if the file was renamed after it was made.
+/// The sum in a list of one line, whatever name it has: `x.sha256` is about `x`, even if `x` was renamed after
+/// the list was made.
 pub(crate) fn only(text: &str) -> Option<Digest> {
     let text = strip_clear_signature(text);
     let mut entries = text.lines().filter_map(parse_line);
@@ -124,20 +120,19 @@ pub(crate) fn only(text: &str) -> Option<Digest> {
     entries.next().is_none().then_some(first.digest)
 }
 
-/// One line: a hash and the file it is of, if it says.
-struct Entry {
+struct ChecksumLine {
     name: Option<String>,
     digest: Digest,
 }
 
-fn pick(entries: &[Entry], name: &str, from: &str) -> Result<Option<Digest>, ChecksumError> {
-    let exact = |e: &&Entry| e.name.as_deref() == Some(name);
-    let by_last_part = |e: &&Entry| e.name.as_deref().is_some_and(|n| last_part(n) == name);
+fn pick(entries: &[ChecksumLine], name: &str, from: &str) -> Result<Option<Digest>, ChecksumError> {
+    let exact = |e: &&ChecksumLine| e.name.as_deref() == Some(name);
+    let by_last_part = |e: &&ChecksumLine| e.name.as_deref().is_some_and(|n| last_part(n) == name);
     let mut matching: Vec<Digest> = entries.iter().filter(exact).map(|e| e.digest).collect();
     if matching.is_empty() {
         matching = entries.iter().filter(by_last_part).map(|e| e.digest).collect();
     }
-    // Where both algorithms are given, SHA-256 is what everything else here is known by.
+    // The cache and the lock know inputs by their SHA-256.
     let Some(best) = matching.iter().find(|d| matches!(d, Digest::Sha256(_))).or(matching.first()) else {
         return Ok(None);
     };
@@ -151,13 +146,13 @@ fn last_part(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-/// `None` for what isn't a SHA-256 or SHA-512 line, as `sha256sum --check` passes over it.
-fn parse_line(line: &str) -> Option<Entry> {
+/// `None` for a line without a SHA-256 or SHA-512, which `sha256sum --check` skips as well.
+fn parse_line(line: &str) -> Option<ChecksumLine> {
     let line = line.trim_end_matches('\r');
     let (line, escaped) = line.strip_prefix('\\').map_or((line, false), |rest| (rest, true));
     let named = |name: &str, digest| {
         let name = if escaped { unescape(name) } else { name.to_owned() };
-        Some(Entry { name: Some(name), digest })
+        Some(ChecksumLine { name: Some(name), digest })
     };
     if let Some((name, digest)) = parse_tagged(line) {
         return named(name, digest);
@@ -167,9 +162,9 @@ fn parse_line(line: &str) -> Option<Entry> {
     let (hash, rest) = line.split_at(end);
     let digest = hash.parse().ok()?;
     if rest.trim().is_empty() {
-        return Some(Entry { name: None, digest });
+        return Some(ChecksumLine { name: None, digest });
     }
-    // GNU writes a blank and then a blank (text) or `*` (binary); some others one blank or a tab.
+    // GNU writes a blank and then a blank (text) or `*` (binary); others write one blank or a tab.
     let name = ["  ", " *", " ", "\t"].iter().find_map(|mark| rest.strip_prefix(mark))?;
     named(name, digest)
 }
@@ -205,8 +200,8 @@ pub(crate) fn is_clear_signed(text: &str) -> bool {
     text.lines().any(|line| line.trim_end() == CLEAR_SIGNED)
 }
 
-/// The signed text of a clear-signed message (RFC 9580, section 7) without checking the signature; other
-/// text as it is. Only what stands inside the armour is kept.
+/// The signed text of a clear-signed message (RFC 9580, section 7), without a check of the signature; other
+/// text as it is. Text outside of the armour is dropped.
 fn strip_clear_signature(text: &str) -> Cow<'_, str> {
     if !is_clear_signed(text) {
         return Cow::Borrowed(text);
@@ -239,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_a_line_is_read() {
+    fn checksum_line_formats_are_parsed() {
         for line in [
             format!("{A}  k3s-arm64"),
             format!("{A} *k3s-arm64\r"),
@@ -259,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_right_line_is_chosen() {
+    fn checksum_is_found_by_exact_name_then_by_last_path_part() {
         let text = format!("# k3s\n{A}  k3s-airgap-arm64\n{B}  k3s-arm64\nd41d8cd98f00b204  md5\n");
         assert_eq!(found(&text, "k3s-arm64"), B);
         assert_eq!(
@@ -277,14 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_sums_says_so() {
+    fn file_without_sums_is_refused() {
         for text in ["", "<!DOCTYPE html>\n<h1>Not found</h1>", &A[1..], &format!("{A}{A}{A}")] {
             assert_eq!(refused(text, "x"), "`SUMS` holds no SHA-256 or SHA-512 sums");
         }
     }
 
     #[test]
-    fn only_what_was_signed_counts() {
+    fn text_outside_of_clear_signature_is_ignored() {
         let text = format!(
             "{A}  x\n-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{B}  x\n- {A}  -dash\n\
              -----BEGIN PGP SIGNATURE-----\n\nabc\n-----END PGP SIGNATURE-----\n{A}  x\n"
@@ -294,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mismatch_shows_both() {
+    fn mismatch_shows_found_and_expected_hash() {
         let error =
             compare("base.img.xz", A.parse().unwrap(), B.parse().unwrap(), "`magi.lock`").unwrap_err();
         let expected = format!("`base.img.xz` has SHA-256 {B}, but {A} was expected by `magi.lock`");
@@ -304,7 +299,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_taken_without_a_panic(text in "(\\PC|[\\\\ *()=\n-]|[0-9a-f]{64}|SHA256){0,40}") {
+        fn arbitrary_text_never_panics(text in "(\\PC|[\\\\ *()=\n-]|[0-9a-f]{64}|SHA256){0,40}") {
             let _ = find(&text, &["x"], "SUMS");
         }
     }

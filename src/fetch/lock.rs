@@ -1,13 +1,13 @@
-//! `magi.lock`: every input's URL, size and hash, as they were when it was first fetched. It lies beside the
-//! profile and belongs into version control; a build refuses what differs from it.
+//! `magi.lock`: every input's URL, size and hash from its first fetch. The file lies beside the profile and
+//! belongs into version control; a build refuses inputs that differ from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::checksum;
-use super::http::{shown, without_credentials};
+use super::checksum::DigestMismatch;
+use super::url::{shown, without_credentials};
 use crate::digest::Sha256;
 use crate::error::{Exit, Explain, FileError, Result};
 use crate::files::atomic::{self, Access, Existing};
@@ -18,38 +18,52 @@ const HEADER: &str = "\
 ";
 const VERSION: u32 = 1;
 
-/// What is wrong with the lock file, or with an input by it.
+/// What is wrong with the lock file, or with an input that it lists.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
-    /// It isn't what we write.
-    #[error("`{}`, line {line}: {message}", crate::text::printable(path))]
+    #[error("`{}`, line {line}: {problem}", crate::text::printable(path))]
     Malformed {
-        /// The lock file.
         path: PathBuf,
-        /// The line, from 1.
+        /// From 1.
         line: usize,
-        /// What is wrong there.
-        message: String,
+        problem: LockProblem,
     },
-    /// A newer magi-image wrote it.
     #[error(
         "`{}` has version {version}, but this magi-image knows version {VERSION}",
         crate::text::printable(path)
     )]
-    Version {
-        /// The lock file.
-        path: PathBuf,
-        /// What it says.
-        version: u32,
-    },
-    /// The input isn't what it was.
-    #[error("`{url}` is not what `magi.lock` says: {what}")]
+    Version { path: PathBuf, version: u32 },
+    #[error("`{url}` differs from `magi.lock`: {difference}")]
     Differs {
         /// Without credentials and query.
         url: String,
-        /// Both values.
-        what: String,
+        difference: LockDifference,
     },
+}
+
+/// What is wrong in one line of the lock file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LockProblem {
+    /// The TOML parser's message.
+    #[error("{0}")]
+    Syntax(String),
+    #[error("`raw_size` and `raw_sha256` belong together")]
+    HalfRaw,
+    #[error("duplicate entry for `{0}`")]
+    Duplicate(String),
+}
+
+/// How an input differs from its entry in the lock file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LockDifference {
+    #[error("it has {0}")]
+    Packed(DigestMismatch),
+    #[error("its raw content has {0}")]
+    Raw(DigestMismatch),
+    #[error("it has {found} bytes, but {locked} were expected")]
+    Size { found: u64, locked: u64 },
+    #[error("the lock has SHA-256 {locked}, but the profile pins {pinned}")]
+    Pin { locked: Sha256, pinned: Sha256 },
 }
 
 impl Explain for LockError {
@@ -61,44 +75,62 @@ impl Explain for LockError {
     }
 
     fn hint(&self) -> Option<String> {
-        Some(match self {
+        let hint = match self {
             Self::Differs { .. } => {
                 "if it was replaced on purpose, remove its entry from `magi.lock` or run \
-                                     `magi-image fetch --update`"
-                    .into()
+                 `magi-image fetch --update`"
             }
-            Self::Malformed { .. } => "restore the file from version control, or remove it and run \
-                                       `magi-image fetch`"
-                .into(),
-            Self::Version { .. } => "use a newer magi-image".into(),
-        })
+            Self::Malformed { .. } => {
+                "restore the file from version control, or remove it and run `magi-image fetch`"
+            }
+            Self::Version { .. } => "use a newer magi-image",
+        };
+        Some(hint.into())
     }
 }
 
-/// What one input is.
+/// One input as the lock file describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Locked {
-    /// Bytes of the download.
+    /// Of the download, in bytes.
     pub(crate) size: u64,
-    /// Hash of the download.
+    /// Of the download.
     pub(crate) sha256: Sha256,
-    /// Size and hash of a base's raw content.
+    /// Size in bytes and hash of a base's raw content.
     pub(crate) raw: Option<(u64, Sha256)>,
     /// The fingerprint of the key that signed it.
     pub(crate) signed_by: Option<String>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Text {
-    version: u32,
-    #[serde(default, rename = "input")]
-    inputs: Vec<Input>,
+impl Locked {
+    /// A raw content that one of both doesn't know isn't compared.
+    fn compare(&self, found: &Self) -> Result<(), LockDifference> {
+        let digests = |locked: Sha256, found: Sha256| {
+            let mismatch = DigestMismatch { expected: locked.into(), found: found.into() };
+            if locked == found { Ok(()) } else { Err(mismatch) }
+        };
+        digests(self.sha256, found.sha256).map_err(LockDifference::Packed)?;
+        if self.size != found.size {
+            return Err(LockDifference::Size { found: found.size, locked: self.size });
+        }
+        match (self.raw, found.raw) {
+            (Some((_, locked)), Some((_, found))) => digests(locked, found).map_err(LockDifference::Raw),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Input {
+struct LockText {
+    version: u32,
+    #[serde(default, rename = "input")]
+    inputs: Vec<InputText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InputText {
     url: toml::Spanned<String>,
     size: u64,
     sha256: Sha256,
@@ -110,25 +142,24 @@ struct Input {
     signed_by: Option<String>,
 }
 
-/// The lock file's content; see the module.
+/// The lock file's content.
 #[derive(Debug, Default)]
 pub(crate) struct Lock {
-    /// None: it's never saved.
+    /// `None` for a lock that is never saved.
     path: Option<PathBuf>,
     inputs: BTreeMap<String, Locked>,
-    /// Entries of the file that don't count until they are fetched again.
+    /// Entries that are ignored until they are fetched again.
     outdated: BTreeSet<String>,
     changed: bool,
 }
 
 impl Lock {
-    /// An empty one that belongs to no file.
     #[cfg(test)]
     pub(crate) fn in_memory() -> Self {
         Self::default()
     }
 
-    /// Reads the file; one that isn't there is empty.
+    /// Reads the file; a missing file is an empty lock.
     pub(crate) fn load(path: &Path) -> Result<Self> {
         let inputs = match std::fs::read_to_string(path) {
             Ok(text) => parse(&text, path)?,
@@ -138,14 +169,14 @@ impl Lock {
         Ok(Self { path: Some(path.to_owned()), inputs, ..Self::default() })
     }
 
-    /// Takes every input as it comes and forgets what it was: `fetch --update`.
+    /// Ignores all entries until their inputs are fetched again: `fetch --update`.
     #[must_use]
     pub(crate) fn for_update(mut self) -> Self {
         self.outdated = self.inputs.keys().cloned().collect();
         self
     }
 
-    /// What the input at `url` must be, if that is known. Credentials in the URL don't matter.
+    /// What the input at `url` must be. Credentials in the URL are ignored.
     pub(crate) fn get(&self, url: &str) -> Option<&Locked> {
         let url = without_credentials(url);
         if self.outdated.contains(&url) { None } else { self.inputs.get(&url) }
@@ -156,11 +187,13 @@ impl Lock {
         self.get(url).and_then(|locked| locked.signed_by.as_deref()) == Some(fingerprint)
     }
 
-    /// Notes what the input at `url` is; an error if it was another one.
+    /// Records the input at `url`; an error if it differs from its entry.
     pub(crate) fn insert(&mut self, url: &str, found: Locked) -> Result<(), LockError> {
         let mut found = found;
         if let Some(locked) = self.get(url) {
-            compare(url, locked, &found)?;
+            locked
+                .compare(&found)
+                .map_err(|difference| LockError::Differs { url: shown(url), difference })?;
             found.raw = found.raw.or(locked.raw);
             found.signed_by = found.signed_by.or_else(|| locked.signed_by.clone());
         }
@@ -170,10 +203,10 @@ impl Lock {
         Ok(())
     }
 
-    /// Writes the file, if there is something new. A crash leaves the old one or the new one.
+    /// Writes the file if something changed. A crash leaves the old or the new file.
     pub(crate) fn save(&mut self) -> Result<()> {
         let Some(path) = self.path.as_deref().filter(|_| self.changed) else { return Ok(()) };
-        let inputs = self.inputs.iter().map(|(url, locked)| Input {
+        let inputs = self.inputs.iter().map(|(url, locked)| InputText {
             url: toml::Spanned::new(0..0, url.clone()),
             size: locked.size,
             sha256: locked.sha256,
@@ -181,7 +214,7 @@ impl Lock {
             raw_sha256: locked.raw.map(|(_, hash)| hash),
             signed_by: locked.signed_by.clone(),
         });
-        let text = toml::to_string(&Text { version: VERSION, inputs: inputs.collect() })
+        let text = toml::to_string(&LockText { version: VERSION, inputs: inputs.collect() })
             .map_err(|e| FileError::new("write", path)(std::io::Error::other(e)))?;
         atomic::write(path, format!("{HEADER}{text}").as_bytes(), Access::Shared, Existing::Replace)?;
         self.changed = false;
@@ -189,43 +222,30 @@ impl Lock {
     }
 }
 
-fn compare(url: &str, locked: &Locked, found: &Locked) -> Result<(), LockError> {
-    let differs = |what: String| Err(LockError::Differs { url: shown(url), what });
-    let hashes =
-        |what: &str, was: Sha256, is: Sha256| match checksum::compare(what, was.into(), is.into(), "") {
-            Err(e) => differs(e.to_string().replace('`', "")),
-            Ok(()) => Ok(()),
-        };
-    hashes("it", locked.sha256, found.sha256)?;
-    if locked.size != found.size {
-        return differs(format!("it has {} bytes, but {} were expected", found.size, locked.size));
-    }
-    match (locked.raw, found.raw) {
-        (Some((_, was)), Some((_, is))) => hashes("its raw content", was, is),
-        _ => Ok(()),
-    }
-}
-
 fn parse(text: &str, path: &Path) -> Result<BTreeMap<String, Locked>, LockError> {
-    let malformed = |at: usize, message: String| {
+    let malformed = |at: usize, problem| {
         let line = text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
-        LockError::Malformed { path: path.to_owned(), line, message }
+        LockError::Malformed { path: path.to_owned(), line, problem }
     };
-    let parsed: Text = toml::from_str(text)
-        .map_err(|e| malformed(e.span().map_or(0, |span| span.start), e.message().replace('\n', " ")))?;
+    let parsed: LockText = toml::from_str(text).map_err(|e| {
+        let at = e.span().map_or(0, |span| span.start);
+        malformed(at, LockProblem::Syntax(e.message().replace('\n', " ")))
+    })?;
     if parsed.version != VERSION {
         return Err(LockError::Version { path: path.to_owned(), version: parsed.version });
     }
     let mut inputs = BTreeMap::new();
-    for Input { url, size, sha256, raw_size, raw_sha256, signed_by } in parsed.inputs {
-        let (at, url) = (url.span().start, url.into_inner());
+    for InputText { url, size, sha256, raw_size, raw_sha256, signed_by } in parsed.inputs {
+        // Entries are looked up without credentials and in the URL parser's spelling.
+        let (at, url) = (url.span().start, without_credentials(url.get_ref()));
         let locked = Locked { size, sha256, raw: raw_size.zip(raw_sha256), signed_by };
         if raw_size.is_some() != raw_sha256.is_some() {
-            return Err(malformed(at, "`raw_size` and `raw_sha256` belong together".into()));
+            return Err(malformed(at, LockProblem::HalfRaw));
         }
-        if inputs.insert(url.clone(), locked).is_some() {
-            return Err(malformed(at, format!("`{}` is there twice", shown(&url))));
+        if inputs.contains_key(&url) {
+            return Err(malformed(at, LockProblem::Duplicate(shown(&url))));
         }
+        inputs.insert(url, locked);
     }
     Ok(inputs)
 }
@@ -239,12 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_is_loaded_and_sorted() {
+    fn saved_lock_is_sorted_and_loads_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("magi.lock");
         let mut lock = Lock::load(&path).unwrap();
         lock.save().unwrap();
-        assert!(!path.exists(), "nothing to say, nothing written");
+        assert!(!path.exists(), "an unchanged lock is not written");
         let base = Locked { raw: Some((7, Sha256::of(b"raw"))), ..locked(b"base") };
         lock.insert("https://user:secret@b/base.img.xz", base.clone()).unwrap();
         lock.insert("https://a/k3s?x=\"1\"", locked(b"k3s")).unwrap();
@@ -256,7 +276,7 @@ mod tests {
         version = 1
 
         [[input]]
-        url = 'https://a/k3s?x="1"'
+        url = "https://a/k3s?x=%221%22"
         size = 3
         sha256 = "86bd33ebf64e01aaafb7dab419436ac025d04abd933bbbb124ddb25c30b59dd7"
 
@@ -273,16 +293,14 @@ mod tests {
     }
 
     #[test]
-    fn another_input_than_before_is_refused_until_the_lock_is_updated() {
+    fn changed_input_is_refused_until_update() {
         let mut lock = Lock::in_memory();
         lock.insert("https://a/x", locked(b"old")).unwrap();
         let error = lock.insert("https://a/x", locked(b"new")).unwrap_err();
         let (old, new) = (Sha256::of(b"old"), Sha256::of(b"new"));
         assert_eq!(
             error.to_string(),
-            format!(
-                "`https://a/x` is not what `magi.lock` says: it has SHA-256 {new}, but {old} was expected"
-            )
+            format!("`https://a/x` differs from `magi.lock`: it has SHA-256 {new}, but {old} was expected")
         );
         assert_eq!(error.exit(), Exit::Verification);
         assert!(error.hint().unwrap().contains("magi-image fetch --update"));
@@ -295,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn the_raw_content_is_learned_and_then_kept() {
+    fn raw_content_is_added_and_kept() {
         let mut lock = Lock::in_memory();
         let raw = |content: &[u8]| Locked { raw: Some((3, Sha256::of(content))), ..locked(b"x") };
         lock.insert("u", locked(b"x")).unwrap();
@@ -307,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_named_with_its_line() {
+    fn malformed_lock_names_file_and_line() {
         let hash = Sha256::of(b"");
         let input = format!("[[input]]\nurl = \"u\"\nsize = 0\nsha256 = \"{hash}\"\n");
         for (text, expected) in [
@@ -315,7 +333,7 @@ mod tests {
             ("version = 1\nspeed = 2\n", "`magi.lock`, line 2: unknown field `speed`"),
             ("version = 2\n", "`magi.lock` has version 2, but this magi-image knows version 1"),
             ("version = 1\n[[input]]\nurl = \"u\"\nsize = -1\n", "`magi.lock`, line 4: "),
-            (&format!("version = 1\n{input}{input}"), "`magi.lock`, line 7: `u` is there twice"),
+            (&format!("version = 1\n{input}{input}"), "`magi.lock`, line 7: duplicate entry for `u`"),
             (&format!("version = 1\n{input}raw_size = 1\n"), "`magi.lock`, line 3: `raw_size` and"),
             (&format!("version = 1\n{}", input.replace(&hash.to_string(), "abc")), "`magi.lock`, line 5: "),
         ] {

@@ -1,4 +1,4 @@
-//! Getting inputs: downloads, checksums, signatures, the lock file and the cache they land in.
+//! Getting inputs: downloads, checksums, signatures, the lock file and the cache.
 
 pub(crate) mod assets;
 pub(crate) mod cache;
@@ -7,3 +7,4 @@ pub(crate) mod http;
 pub(crate) mod lock;
 pub(crate) mod openpgp;
 pub(crate) mod openpgp_key;
+pub(crate) mod url;

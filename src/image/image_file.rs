@@ -51,10 +51,7 @@ impl ImageFile {
         // Checked before opening: opening a fifo without a writer blocks for ever.
         check_type(path, meta.file_type())?;
         // A file of an unknown format is taken for raw: the error of the partition table's reader is clearer.
-        let is_raw = match unpack::container(path) {
-            Ok(container) => container == "raw",
-            Err(error) => error.exit() == Exit::Usage,
-        };
+        let is_raw = unpack::is_raw(path).unwrap_or_else(|error| error.exit() == Exit::Usage);
         if is_raw { Self::raw(path) } else { Self::unpack(path, progress).while_doing(doing) }
     }
 

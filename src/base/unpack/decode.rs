@@ -1,52 +1,52 @@
 //! Decompression that accepts concatenated streams and nothing else behind them.
 
-use std::error::Error as StdError;
 use std::io::{self, BufRead, Read};
 
 use flate2::bufread::GzDecoder;
 use xz2::stream::{Action, Error as XzError, MtStreamBuilder, Status, Stream};
+use zstd::zstd_safe;
+use zstd::zstd_safe::zstd_sys::ZSTD_ErrorCode;
 
-use super::detect::Outer;
+use super::detect::Compression;
+use super::error::{Damage, Limit};
 use super::source::PackedReader;
 
-/// What xz may use: enough for two threads with blocks of 192 MiB (`xz -9 -T0`), and for any dictionary that
-/// `xz` makes by itself. In bytes.
+/// Memory limit for xz: enough for two threads with blocks of 192 MiB (`xz -9 -T0`), and for every dictionary
+/// that `xz` makes by itself. In bytes.
 const XZ_MEMORY: u64 = 1 << 30;
 /// 128 MiB, zstd's own default. As a power of two.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// Why data can't be decoded; travels inside an [`io::Error`].
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
+/// Why data cannot be decoded; travels inside an [`io::Error`].
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum DecodeError {
+    #[error("{damage}")]
+    Damaged {
+        damage: Damage,
+        /// Where it starts, if that isn't where the decoder stopped reading.
+        at: Option<u64>,
+    },
     #[error("{0}")]
-    Data(String),
-    #[error("{container} data ends at byte {at}")]
-    Trailing { container: &'static str, at: u64 },
-    #[error("{0}")]
-    Memory(String),
+    OverLimit(Limit),
 }
 
-impl Broken {
-    /// The one inside `error`, however deep.
-    pub(super) fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
-        if let Some(broken) = error.downcast_ref() {
-            return Some(broken);
-        }
-        // `source` of an `io::Error` is that of what it wraps, not what it wraps.
-        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(wrapped) => Self::find(wrapped),
-            None => Self::find(error.source()?),
-        }
+impl DecodeError {
+    pub(super) fn damaged(damage: Damage) -> io::Error {
+        io::Error::other(Self::Damaged { damage, at: None })
     }
 
-    fn data(what: impl Into<String>) -> io::Error {
-        io::Error::other(Self::Data(what.into()))
+    fn trailing(compression: Compression, at: u64) -> io::Error {
+        io::Error::other(Self::Damaged { damage: Damage::Trailing(compression), at: Some(at) })
+    }
+
+    fn memory(compression: Compression, bytes: u64) -> io::Error {
+        io::Error::other(Self::OverLimit(Limit::Memory { compression, bytes }))
     }
 }
 
 /// Reads the content of all streams, members or frames.
 pub(super) struct Decoder<'a> {
-    outer: Outer,
+    compression: Compression,
     state: State<'a>,
 }
 
@@ -55,34 +55,35 @@ enum State<'a> {
     Xz(Box<Stream>, PackedReader<'a>),
     Gzip(Box<GzDecoder<PackedReader<'a>>>),
     Zstd(zstd::stream::read::Decoder<'static, PackedReader<'a>>),
-    /// Between two of them.
+    /// Between two streams.
     Next(PackedReader<'a>),
     Ended,
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(outer: Outer, source: PackedReader<'a>) -> Self {
-        Self { outer, state: if outer == Outer::Plain { State::Plain(source) } else { State::Next(source) } }
+    pub(super) fn new(compression: Compression, source: PackedReader<'a>) -> Self {
+        let state = if compression == Compression::None { State::Plain(source) } else { State::Next(source) };
+        Self { compression, state }
     }
 
-    /// Starts the next stream, if there is one; only another one of the same kind may follow.
+    /// Starts the next stream, if there is one. Only streams of the same compression may follow each other.
     fn start_next(&mut self, mut source: PackedReader<'a>) -> io::Result<State<'a>> {
         let at = source.position();
-        if self.outer == Outer::Xz && at > 0 {
+        if self.compression == Compression::Xz && at > 0 {
             skip_xz_padding(&mut source)?;
         }
         let head = source.peek(6)?;
         if head.is_empty() {
             return Ok(State::Ended);
         }
-        if !self.outer.starts(head) {
-            return Err(io::Error::other(Broken::Trailing { container: self.outer.name(), at }));
+        if !self.compression.starts(head) {
+            return Err(DecodeError::trailing(self.compression, at));
         }
-        Ok(match self.outer {
-            Outer::Plain => State::Plain(source),
-            Outer::Xz => State::Xz(Box::new(xz_stream()?), source),
-            Outer::Gzip => State::Gzip(Box::new(GzDecoder::new(source))),
-            Outer::Zstd => {
+        Ok(match self.compression {
+            Compression::None => State::Plain(source),
+            Compression::Xz => State::Xz(Box::new(xz_stream()?), source),
+            Compression::Gzip => State::Gzip(Box::new(GzDecoder::new(source))),
+            Compression::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?.single_frame();
                 decoder.window_log_max(ZSTD_WINDOW_LOG)?;
                 State::Zstd(decoder)
@@ -102,8 +103,8 @@ impl Read for Decoder<'_> {
                 State::Ended => return Ok(0),
                 State::Next(_) => 0,
                 State::Xz(stream, source) => read_xz(stream, source, buffer)?,
-                State::Gzip(decoder) => decoder.read(buffer).map_err(|e| damaged("gzip", &e))?,
-                State::Zstd(decoder) => decoder.read(buffer).map_err(|e| damaged_zstd(&e))?,
+                State::Gzip(decoder) => decoder.read(buffer).map_err(|e| damaged(Compression::Gzip, &e))?,
+                State::Zstd(decoder) => decoder.read(buffer).map_err(|e| zstd_error(&e))?,
             };
             if read > 0 {
                 return Ok(read);
@@ -126,7 +127,8 @@ fn xz_stream() -> io::Result<Stream> {
         .memlimit_threading(XZ_MEMORY)
         .memlimit_stop(XZ_MEMORY)
         .decoder();
-    stream.map_err(|e| io::Error::other(Broken::Memory(format!("xz: {e}"))))
+    // Its only causes are options, which are right, and memory.
+    stream.map_err(|_| DecodeError::memory(Compression::Xz, XZ_MEMORY))
 }
 
 /// Zero once the stream has ended.
@@ -141,51 +143,54 @@ fn read_xz(stream: &mut Stream, source: &mut PackedReader<'_>, buffer: &mut [u8]
         let consumed = usize::try_from(stream.total_in() - before_in).map_err(io::Error::other)?;
         let read = usize::try_from(stream.total_out() - before_out).map_err(io::Error::other)?;
         source.consume(consumed);
-        let status = status.map_err(|e| match e {
-            XzError::MemLimit | XzError::Mem => io::Error::other(Broken::Memory(format!(
-                "xz needs more than {} MiB of memory for it",
-                XZ_MEMORY >> 20
-            ))),
-            XzError::Data => Broken::data("corrupt xz data"),
-            XzError::Format => Broken::data("this is not xz data"),
-            XzError::Options => Broken::data("xz data with unknown options"),
-            other => Broken::data(format!("xz: {other}")),
-        })?;
+        let status = status.map_err(xz_error)?;
         if read > 0 || status == Status::StreamEnd {
             return Ok(read);
         }
-        // liblzma waits for its own threads; if it then still does nothing, it lacks input.
+        // liblzma may do nothing once while it waits for its threads; later that means that input is missing.
         idle = if consumed == 0 { idle + 1 } else { 0 };
         if idle > 2 {
-            return Err(Broken::data("xz data ends too early"));
+            return Err(DecodeError::damaged(Damage::Truncated(Compression::Xz)));
         }
     }
 }
 
-/// Between streams and at the end there may be zeros, four by four (xz file format, section 2.2).
+fn xz_error(error: XzError) -> io::Error {
+    let xz = Compression::Xz;
+    match error {
+        XzError::MemLimit | XzError::Mem => DecodeError::memory(xz, XZ_MEMORY),
+        XzError::Options => DecodeError::damaged(Damage::UnknownOptions(xz)),
+        XzError::Data | XzError::Format => DecodeError::damaged(Damage::Corrupt(xz)),
+        other => DecodeError::damaged(Damage::CorruptBecause(xz, other.to_string())),
+    }
+}
+
+/// Padding between streams and at the end: zeros in groups of four (xz file format, section 2.2).
 fn skip_xz_padding(source: &mut PackedReader<'_>) -> io::Result<()> {
     let at = source.position();
     loop {
         match *source.peek(4)? {
             [0, 0, 0, 0] => source.consume(4),
-            [0, ..] => return Err(io::Error::other(Broken::Trailing { container: Outer::Xz.name(), at })),
+            [0, ..] => return Err(DecodeError::trailing(Compression::Xz, at)),
             _ => return Ok(()),
         }
     }
 }
 
-/// Also for what is no fault of the data: failed reads and signals are recognised by other means.
-fn damaged(container: &'static str, error: &io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => Broken::data(format!("{container} data ends too early")),
-        _ => Broken::data(format!("corrupt {container} data ({error})")),
-    }
+/// Also called for failed reads and interruptions, which [`super::Unpacking`] recognises first.
+fn damaged(compression: Compression, error: &io::Error) -> io::Error {
+    DecodeError::damaged(match error.kind() {
+        io::ErrorKind::UnexpectedEof => Damage::Truncated(compression),
+        _ => Damage::CorruptBecause(compression, error.to_string()),
+    })
 }
 
-fn damaged_zstd(error: &io::Error) -> io::Error {
-    if error.to_string().contains("too much memory") {
-        let what = format!("zstd needs a window of more than {} MiB for it", 1_u64 << (ZSTD_WINDOW_LOG - 20));
-        return io::Error::other(Broken::Memory(what));
+fn zstd_error(error: &io::Error) -> io::Error {
+    // The zstd crate keeps of libzstd's code, which is returned as its negative, only the name.
+    let window_too_large = ZSTD_ErrorCode::ZSTD_error_frameParameter_windowTooLarge as usize;
+    let name = zstd_safe::get_error_name(window_too_large.wrapping_neg());
+    if error.get_ref().is_some_and(|inner| inner.to_string() == name) {
+        return DecodeError::memory(Compression::Zstd, 1 << ZSTD_WINDOW_LOG);
     }
-    damaged("zstd", error)
+    damaged(Compression::Zstd, error)
 }

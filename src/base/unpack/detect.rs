@@ -1,32 +1,25 @@
-//! What something is, by its first bytes.
+//! Recognises compressions, tars and disks by their first bytes.
 
-/// So many of them are looked at.
+use std::fmt;
+
+use super::error::NotAnImage;
+
+/// How many bytes the functions here look at.
 pub(super) const HEAD: usize = 1024;
 
-/// How a file is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outer {
-    /// Not: a disk image or a tar.
-    Plain,
+pub(crate) enum Compression {
+    None,
     Xz,
     Gzip,
     Zstd,
 }
 
-impl Outer {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "raw",
-            Self::Xz => "xz",
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-        }
-    }
-
+impl Compression {
     /// Whether `head` starts another stream, member or frame of this format.
     pub(super) fn starts(self, head: &[u8]) -> bool {
         match self {
-            Self::Plain => false,
+            Self::None => false,
             Self::Xz => head.starts_with(b"\xfd7zXZ\0"),
             Self::Gzip => head.starts_with(b"\x1f\x8b"),
             // RFC 8878: a frame, or one of 16 kinds of skippable ones.
@@ -39,85 +32,85 @@ impl Outer {
     }
 }
 
-/// Something that isn't a base.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Other {
-    pub(super) what: String,
-    pub(super) hint: Option<&'static str>,
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "raw",
+            Self::Xz => "xz",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        })
+    }
 }
 
-impl Other {
-    pub(super) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: None }
-    }
+/// A format that users give by mistake.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unsupported {
+    magic: &'static [u8],
+    /// With an article.
+    pub(super) name: &'static str,
+    pub(super) hint: &'static str,
+}
 
-    pub(super) fn hint(self, hint: &'static str) -> Self {
-        Self { hint: Some(hint), ..self }
-    }
+const fn unsupported(magic: &'static [u8], name: &'static str, hint: &'static str) -> Unsupported {
+    Unsupported { magic, name, hint }
 }
 
 const UNPACK: &str = "unpack it and give the .img inside";
 const CONVERT: &str = "convert it with `qemu-img convert -O raw`";
 const PAGE: &str = "open the URL in a browser: it may lead to a page in front of the download";
 
-/// What people give instead of a base.
-const UNSUPPORTED: &[(&[u8], &str, &str)] = &[
-    (b"PK\x03\x04", "a zip archive, which is not supported", UNPACK),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive, which is not supported", UNPACK),
-    (b"BZh", "bzip2 data, which is not supported", UNPACK),
-    (b"\x5d\0\0", "lzma data of the old kind, which is not supported", UNPACK),
-    (b"\x04\x22\x4d\x18", "lz4 data, which is not supported", UNPACK),
-    (b"QFI\xfb", "a qcow2 image", CONVERT),
-    (b"KDMV", "a VMDK image", CONVERT),
-    (b"vhdxfile", "a VHDX image", CONVERT),
-    (b"<", "a web page", PAGE),
-    (b"\x7fELF", "a program", "give the base's file, not a program"),
+static UNSUPPORTED: [Unsupported; 10] = [
+    unsupported(b"PK\x03\x04", "a zip archive, which is not supported", UNPACK),
+    unsupported(b"7z\xbc\xaf\x27\x1c", "a 7z archive, which is not supported", UNPACK),
+    unsupported(b"BZh", "bzip2 data, which is not supported", UNPACK),
+    unsupported(b"\x5d\0\0", "data of the old lzma format, which is not supported", UNPACK),
+    unsupported(b"\x04\x22\x4d\x18", "lz4 data, which is not supported", UNPACK),
+    unsupported(b"QFI\xfb", "a qcow2 image", CONVERT),
+    unsupported(b"KDMV", "a VMDK image", CONVERT),
+    unsupported(b"vhdxfile", "a VHDX image", CONVERT),
+    unsupported(b"<", "a web page", PAGE),
+    unsupported(b"\x7fELF", "a program", "give the base's file, not a program"),
 ];
 
-/// How the file with these first bytes is packed.
-pub(super) fn outer(head: &[u8]) -> Result<Outer, Other> {
+/// The compression of a file that starts with `head`.
+pub(super) fn compression(head: &[u8]) -> Result<Compression, NotAnImage> {
     if head.is_empty() {
-        return Err(Other::new("it is empty"));
+        return Err(NotAnImage::Empty);
     }
-    if let Some(outer) = [Outer::Xz, Outer::Gzip, Outer::Zstd].into_iter().find(|outer| outer.starts(head)) {
-        return Ok(outer);
+    let known = [Compression::Xz, Compression::Gzip, Compression::Zstd];
+    if let Some(compression) = known.into_iter().find(|c| c.starts(head)) {
+        return Ok(compression);
     }
-    match UNSUPPORTED.iter().find(|(magic, ..)| head.starts_with(magic)) {
-        Some((_, what, hint)) if !is_disk(head) => Err(Other::new(format!("it is {what}")).hint(hint)),
-        _ => Ok(Outer::Plain),
+    match UNSUPPORTED.iter().find(|format| head.starts_with(format.magic)) {
+        Some(format) if !is_disk(head) => Err(NotAnImage::Unsupported { format, is_packed: false }),
+        _ => Ok(Compression::None),
     }
 }
 
-/// Whether unpacked content with these first bytes is a tar (true) or a disk (false).
-pub(super) fn inner(head: &[u8]) -> Result<bool, Other> {
-    if is_tar(head) {
+/// Whether decompressed content that starts with `head` is a tar (true) or a disk (false).
+pub(super) fn is_tar(head: &[u8]) -> Result<bool, NotAnImage> {
+    // POSIX and GNU: the magic's offset in the first header.
+    if head.get(257..262) == Some(b"ustar") {
         return Ok(true);
     }
     if is_disk(head) {
         return Ok(false);
     }
-    match outer(head) {
-        _ if head.is_empty() => Err(no_table(head)),
-        Ok(Outer::Plain) => Err(no_table(head)),
-        Ok(outer) => Err(Other::new(format!("it holds {} data once more", outer.name())).hint(UNPACK)),
-        Err(other) => Err(Other { what: other.what.replacen("it is", "it holds", 1), ..other }),
-    }
+    Err(match compression(head) {
+        Ok(Compression::None) | Err(NotAnImage::Empty) => no_partition_table(head),
+        Ok(compression) => NotAnImage::PackedTwice(compression),
+        Err(NotAnImage::Unsupported { format, .. }) => NotAnImage::Unsupported { format, is_packed: true },
+        Err(other) => other,
+    })
 }
 
-/// For a disk that isn't one.
-pub(super) fn no_table(head: &[u8]) -> Other {
-    if head.len() < 512 {
-        return Other::new(format!("it has only {} bytes", head.len()));
-    }
-    Other::new("its first sector has no partition table (0x55 0xAA at byte 510)")
+/// Why `head` doesn't start a disk.
+pub(super) fn no_partition_table(head: &[u8]) -> NotAnImage {
+    if head.len() < 512 { NotAnImage::TooShort(head.len()) } else { NotAnImage::NoPartitionTable }
 }
 
-/// The signature that ends the first sector of MBR and GPT disks.
+/// Whether the first sector has the signature of MBR and GPT disks.
 pub(super) fn is_disk(head: &[u8]) -> bool {
     head.get(510..512) == Some(&[0x55, 0xaa])
-}
-
-/// POSIX and GNU tar; 257 is the offset of the magic in its first header.
-fn is_tar(head: &[u8]) -> bool {
-    head.get(257..262) == Some(b"ustar")
 }

@@ -1,121 +1,71 @@
-//! Unpacks a base image: raw, xz, gzip, zstd, or the one image in a tar of these. What it is, its content
-//! says; names don't count. Decompressing, writing and hashing run side by side.
+//! Unpacks a base image: raw, xz, gzip, zstd, or the one image in a tar of these, recognised by content, not
+//! by name. Decompressing, writing and hashing run in parallel.
 
 mod archive;
 mod decode;
 mod detect;
+mod error;
 mod sink;
 mod source;
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use decode::{Broken, Decoder};
-use detect::Outer;
+use decode::{DecodeError, Decoder};
+use detect::Compression;
+use error::{Damage, Limit, NotAnImage, UnpackError};
 use sink::Sink;
-use source::PackedReader;
+use source::{PackedReader, ReadState};
 
 use crate::digest::Sha256;
-use crate::error::{Exit, Explain, FileError, Result};
+use crate::error::{FileError, Result, find_source};
 use crate::interrupt;
 use crate::progress::Progress;
 
-/// More than any card this is for, and little enough that a bomb ends before the night. In bytes.
-const LARGEST_RAW: u64 = 64 << 30;
+/// Limit against decompression bombs, larger than any card that is used. In bytes.
+const MAX_RAW_SIZE: u64 = 64 << 30;
+const SECTOR: u64 = 512;
 
-/// Why a base can't be unpacked.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum UnpackError {
-    /// The compressed data ends too early or makes no sense.
-    #[error("`{file}` is damaged: {what} at byte {at}")]
-    Damaged {
-        /// Its name.
-        file: String,
-        /// What is wrong, by which format.
-        what: String,
-        /// How many bytes were read until then.
-        at: u64,
-    },
-    /// Something follows behind the end.
-    #[error("`{file}` is damaged: its {container} data ends at byte {at}, but something follows")]
-    Trailing {
-        /// Its name.
-        file: String,
-        /// Which format ends there.
-        container: String,
-        /// The first byte that doesn't belong to it.
-        at: u64,
-    },
-    /// It's something else, or something that isn't unpacked here.
-    #[error("`{file}` is no base image: {what}")]
-    NotAnImage {
-        /// Its name.
-        file: String,
-        /// What was found.
-        what: String,
-        /// What can be done, if that's known.
-        hint: Option<&'static str>,
-    },
-    /// It wants more than is sensible.
-    #[error("`{file}` cannot be unpacked: {what}")]
-    TooLarge {
-        /// Its name.
-        file: String,
-        /// What it wants.
-        what: String,
-    },
-}
-
-impl Explain for UnpackError {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Damaged { .. } | Self::Trailing { .. } => Exit::Verification,
-            Self::NotAnImage { .. } => Exit::Usage,
-            Self::TooLarge { .. } => Exit::Failed,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Damaged { .. } | Self::Trailing { .. } => Some("get the file again from its source".into()),
-            Self::NotAnImage { hint, .. } => Some(
-                hint.unwrap_or(
-                    "give a disk image with a partition table: .img, .img.xz, .img.gz, .img.zst or .tar.xz",
-                )
-                .into(),
-            ),
-            Self::TooLarge { .. } => Some("unpack it yourself and give the raw image".into()),
-        }
-    }
-}
-
-/// What was unpacked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unpacked {
-    /// Hash of the raw content.
+    /// Of the raw content.
     pub(crate) sha256: Sha256,
-    /// Size of the raw content in bytes.
+    /// Of the raw content, in bytes.
     pub(crate) size: u64,
-    /// Hash of the packed file, as it was read.
+    /// Of the packed file, as it was read.
     pub(crate) source_sha256: Sha256,
-    /// Size of the packed file in bytes.
+    /// Of the packed file, in bytes.
     pub(crate) source_size: u64,
-    /// How it was packed: `xz`, `tar.xz`, `raw`.
-    pub(crate) container: String,
+    pub(crate) container: Container,
 }
 
-/// What a file is packed with, by its first bytes: `raw`, `tar`, `xz`, `gzip`, `zstd`. An error names what
-/// isn't supported.
-pub(crate) fn container(path: &Path) -> Result<&'static str> {
+/// How an image is packed: `raw`, `xz`, `tar`, `tar.xz`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Container {
+    compression: Compression,
+    is_tar: bool,
+}
+
+impl fmt::Display for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.is_tar, self.compression) {
+            (false, compression) => write!(f, "{compression}"),
+            (true, Compression::None) => f.write_str("tar"),
+            (true, compression) => write!(f, "tar.{compression}"),
+        }
+    }
+}
+
+/// Whether the file's first bytes are those of a raw disk. An error names what isn't supported.
+pub(crate) fn is_raw(path: &Path) -> Result<bool> {
     let file = File::open(path).map_err(FileError::new("read", path))?;
     let head = head_of(&file).map_err(FileError::new("read", path))?;
-    let refused = |other| not_an_image(&name_of(path), &other);
-    let outer = detect::outer(&head).map_err(refused)?;
-    if outer == Outer::Plain && detect::inner(&head).map_err(refused)? {
-        return Ok("tar");
-    }
-    Ok(outer.name())
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let refused = |reason| UnpackError::NotAnImage { file: name.clone().into_owned(), reason };
+    let is_compressed = detect::compression(&head).map_err(refused)? != Compression::None;
+    Ok(!is_compressed && !detect::is_tar(&head).map_err(refused)?)
 }
 
 fn head_of(mut file: &File) -> io::Result<Vec<u8>> {
@@ -125,7 +75,7 @@ fn head_of(mut file: &File) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// Unpacks the file at `path`, called `name`, to `dest`, with holes for zeros.
+/// Unpacks the file at `path`, called `name` in messages, to `dest`, with holes for zeros.
 pub(crate) fn unpack_file(path: &Path, name: &str, dest: &Path, progress: &dyn Progress) -> Result<Unpacked> {
     let source = File::open(path).map_err(FileError::new("read", path))?;
     let size = source.metadata().map_err(FileError::new("read", path))?.len();
@@ -133,7 +83,7 @@ pub(crate) fn unpack_file(path: &Path, name: &str, dest: &Path, progress: &dyn P
     Unpacking { name, path, size, dest: &file, dest_path: dest }.run(source, progress)
 }
 
-/// Unpacks `bytes`, called `name`, to `dest`, with holes for zeros.
+/// Unpacks `bytes`, called `name` in messages, to `dest`, with holes for zeros.
 pub(crate) fn unpack_bytes(
     bytes: &[u8],
     name: &str,
@@ -145,11 +95,6 @@ pub(crate) fn unpack_bytes(
     Unpacking { name, path, size, dest: &file, dest_path: dest }.run(bytes, progress)
 }
 
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
-/// What is unpacked, and to where.
 struct Unpacking<'a> {
     name: &'a str,
     path: &'a Path,
@@ -161,96 +106,84 @@ struct Unpacking<'a> {
 impl Unpacking<'_> {
     fn run(&self, input: impl Read + Send, progress: &dyn Progress) -> Result<Unpacked> {
         let task = progress.start(&format!("unpacking {}", self.name), Some(self.size));
-        let state = source::ReadState::default();
+        let state = ReadState::default();
         let unpacked = std::thread::scope(|scope| {
             let (source, source_hash) = PackedReader::start(scope, Box::new(input), &state, &*task);
-            let (mut sink, written) = Sink::start(scope, self.dest, LARGEST_RAW);
+            let (mut sink, written) = Sink::start(scope, self.dest, MAX_RAW_SIZE);
             let copied = copy(source, &mut sink);
             drop(sink);
-            // Its error explains why the copy stopped, if it was the first.
+            // A failed write ends the copy as well: its error is the cause.
             let (sha256, size) = written.join().map_err(FileError::new("write", self.dest_path))?;
-            let container = copied.map_err(|problem| self.explain(problem, &state))?;
+            let container = copied.map_err(|error| self.explain(error, &state))?;
             let (source_sha256, source_size) = source_hash.join();
             Ok::<_, crate::Error>(Unpacked { sha256, size, source_sha256, source_size, container })
         })?;
-        if unpacked.size % 512 != 0 {
-            let what = format!("its {} bytes are no whole number of 512-byte sectors", unpacked.size);
-            return Err(UnpackError::NotAnImage { file: self.name.into(), what, hint: None }.into());
+        if unpacked.size % SECTOR != 0 {
+            let reason = NotAnImage::PartialSector(unpacked.size);
+            return Err(UnpackError::NotAnImage { file: self.name.into(), reason }.into());
         }
         task.finish();
         Ok(unpacked)
     }
 
-    fn explain(&self, problem: Problem, state: &source::ReadState) -> crate::Error {
-        let file = self.name.to_owned();
-        if let Err(stopped) = interrupt::check() {
-            return stopped.into();
+    fn explain(&self, error: CopyError, state: &ReadState) -> crate::Error {
+        // An interruption must not look like damage, for which the cached download is discarded.
+        if let Err(interrupted) = interrupt::check() {
+            return interrupted.into();
         }
+        let file = self.name.to_owned();
         let unreadable = |error| FileError::new("read", self.path)(error).into();
-        let damaged = |file, what| UnpackError::Damaged { file, what, at: state.position() }.into();
-        match problem {
-            Problem::Content(other) => not_an_image(&file, &other).into(),
-            Problem::TooLarge(limit) => {
-                UnpackError::TooLarge { file, what: format!("it holds more than {} GiB", limit >> 30) }.into()
+        match error {
+            CopyError::NotAnImage(reason) => UnpackError::NotAnImage { file, reason }.into(),
+            CopyError::OverLimit(limit) => UnpackError::OverLimit { file, limit }.into(),
+            CopyError::SinkEnded => unreadable(io::Error::other("the writing thread has ended")),
+            CopyError::Io(error) if state.failed_to_read() => unreadable(error),
+            CopyError::Io(error) => {
+                let (damage, at) = match find_source::<DecodeError>(&error).cloned() {
+                    Some(DecodeError::OverLimit(limit)) => {
+                        return UnpackError::OverLimit { file, limit }.into();
+                    }
+                    Some(DecodeError::Damaged { damage, at }) => (damage, at),
+                    None => (Damage::Tar(error.to_string()), None),
+                };
+                UnpackError::Damaged { file, damage, at: at.unwrap_or(state.position()) }.into()
             }
-            Problem::SinkEnded => unreadable(io::Error::other("the writing thread has ended")),
-            Problem::Io(error) if state.failed_to_read() => unreadable(error),
-            Problem::Io(error) => match Broken::find(&error) {
-                Some(Broken::Trailing { container, at }) => {
-                    UnpackError::Trailing { file, container: (*container).into(), at: *at }.into()
-                }
-                Some(Broken::Memory(what)) => UnpackError::TooLarge { file, what: what.clone() }.into(),
-                Some(Broken::Data(what)) => damaged(file, what.clone()),
-                None => damaged(file, format!("tar: {error}")),
-            },
         }
     }
 }
 
-/// Moves the image from its container into `sink`; how it was packed.
-fn copy(mut source: PackedReader<'_>, sink: &mut Sink) -> Result<String, Problem> {
-    let outer = detect::outer(source.peek(detect::HEAD)?).map_err(Problem::Content)?;
-    let mut decoder = Decoder::new(outer, source);
+/// Moves the image from its container into `sink`.
+fn copy(mut source: PackedReader<'_>, sink: &mut Sink) -> Result<Container, CopyError> {
+    let compression = detect::compression(source.peek(detect::HEAD)?)?;
+    let mut decoder = Decoder::new(compression, source);
     let mut head = vec![0; detect::HEAD];
     let length = read_full(&mut decoder, &mut head)?;
     head.truncate(length);
-    let is_tar = detect::inner(&head).map_err(Problem::Content)?;
+    let is_tar = detect::is_tar(&head)?;
     if is_tar {
         archive::copy(&head, &mut decoder, sink)?;
     } else {
         sink.copy(&mut head.as_slice().chain(&mut decoder))?;
     }
-    Ok(match (is_tar, outer.name()) {
-        (false, outer) => outer.into(),
-        (true, "raw" | "tar") => "tar".into(),
-        (true, outer) => format!("tar.{outer}"),
-    })
+    Ok(Container { compression, is_tar })
 }
 
 /// Why [`copy`] stopped.
-#[derive(Debug)]
-enum Problem {
-    /// Reading the file, or decoding it; the source's state knows which.
-    Io(io::Error),
-    /// It's readable, but nothing to build with.
-    Content(detect::Other),
-    /// More raw content than this many bytes.
-    TooLarge(u64),
-    /// The writing thread has ended; its own error counts.
+#[derive(Debug, thiserror::Error)]
+enum CopyError {
+    /// Reading or decoding failed; [`ReadState`] and [`DecodeError`] tell which.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    NotAnImage(#[from] NotAnImage),
+    #[error(transparent)]
+    OverLimit(Limit),
+    /// The writing thread has ended with an error of its own.
+    #[error("the writing thread has ended")]
     SinkEnded,
 }
 
-impl From<io::Error> for Problem {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-fn not_an_image(file: &str, other: &detect::Other) -> UnpackError {
-    UnpackError::NotAnImage { file: file.into(), what: other.what.clone(), hint: other.hint }
-}
-
-/// Fills `buffer` as far as there is something.
+/// Fills `buffer`; less than its length is read only at the end.
 fn read_full(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {

@@ -1,4 +1,4 @@
-//! The packed file: read in pieces, hashed by another thread on the way, with a look ahead.
+//! The packed file: read in pieces, hashed by another thread, with a look ahead.
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::progress::Task;
 
 const PIECE: usize = 256 << 10;
 
-/// What is known of the source while a decoder owns it.
+/// What the caller knows about the reader while a decoder owns it.
 #[derive(Debug, Default)]
 pub(super) struct ReadState {
     position: AtomicU64,
@@ -20,34 +20,34 @@ pub(super) struct ReadState {
 }
 
 impl ReadState {
-    /// Bytes that were consumed.
+    /// Consumed bytes.
     pub(super) fn position(&self) -> u64 {
         self.position.load(Ordering::Relaxed)
     }
 
-    /// Whether an error came from reading, not from what was read.
+    /// Whether an error came from reading the file, not from its content.
     pub(super) fn failed_to_read(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 }
 
-/// A piece of the file, and from where on it's new to the hash.
-type Piece = (Arc<Vec<u8>>, usize);
+/// A piece of the file, and the offset of what isn't hashed yet.
+type ReadPiece = (Arc<Vec<u8>>, usize);
 
 pub(super) struct PackedReader<'a> {
     input: Box<dyn Read + Send + 'a>,
     piece: Arc<Vec<u8>>,
-    /// What of the piece is consumed.
+    /// Consumed bytes of the piece.
     at: usize,
-    hasher: SyncSender<Piece>,
+    hasher: SyncSender<ReadPiece>,
     state: &'a ReadState,
     task: &'a dyn Task,
 }
 
-/// The hash and size of the whole file, once all of it was read.
-pub(super) struct Hash<'scope>(ScopedJoinHandle<'scope, (Sha256, u64)>);
+/// The thread that hashes the whole file; returns hash and size.
+pub(super) struct SourceHash<'scope>(ScopedJoinHandle<'scope, (Sha256, u64)>);
 
-impl Hash<'_> {
+impl SourceHash<'_> {
     pub(super) fn join(self) -> (Sha256, u64) {
         self.0.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
@@ -59,8 +59,8 @@ impl<'a> PackedReader<'a> {
         input: Box<dyn Read + Send + 'a>,
         state: &'a ReadState,
         task: &'a dyn Task,
-    ) -> (Self, Hash<'scope>) {
-        let (hasher, pieces) = sync_channel::<Piece>(8);
+    ) -> (Self, SourceHash<'scope>) {
+        let (hasher, pieces) = sync_channel::<ReadPiece>(8);
         let hash = scope.spawn(move || {
             let (mut hasher, mut size) = (Sha256Hasher::default(), 0);
             for (piece, from) in pieces {
@@ -69,15 +69,15 @@ impl<'a> PackedReader<'a> {
             }
             (hasher.finish(), size)
         });
-        (Self { input, piece: Arc::default(), at: 0, hasher, state, task }, Hash(hash))
+        (Self { input, piece: Arc::default(), at: 0, hasher, state, task }, SourceHash(hash))
     }
 
-    /// Bytes that were consumed.
+    /// Consumed bytes.
     pub(super) fn position(&self) -> u64 {
         self.state.position()
     }
 
-    /// The next bytes without consuming them: `length` of them, or as many as there are.
+    /// Up to `length` of the next bytes without consuming them; fewer only at the end.
     pub(super) fn peek(&mut self, length: usize) -> io::Result<&[u8]> {
         while self.piece.len() - self.at < length {
             if !self.read_more()? {
@@ -88,7 +88,7 @@ impl<'a> PackedReader<'a> {
         Ok(&self.piece[self.at..end])
     }
 
-    /// Adds the file's next bytes to what isn't consumed; false at the end.
+    /// Appends the file's next bytes to the unconsumed ones; false at the end.
     fn read_more(&mut self) -> io::Result<bool> {
         interrupt::check_io()?;
         let mut piece = self.piece[self.at..].to_vec();
@@ -107,7 +107,7 @@ impl<'a> PackedReader<'a> {
         piece.truncate(old + read);
         self.piece = Arc::new(piece);
         self.at = 0;
-        // Its thread lives as long as we do.
+        // The hashing thread lives as long as this reader.
         let _ = self.hasher.send((Arc::clone(&self.piece), old));
         self.task.advance(read as u64);
         Ok(true)

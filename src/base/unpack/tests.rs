@@ -4,9 +4,10 @@ use std::process::Command;
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::Exit;
 use crate::progress::Silent;
 
-/// A disk of `size` bytes: a signature, some content every 100 KiB, else zeros.
+/// A disk of `size` bytes: a signature, 100 KiB of content in each 300 KiB, else zeros.
 fn disk(size: usize) -> Vec<u8> {
     let mut disk = vec![0; size];
     let mut state = 1_u32;
@@ -30,7 +31,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// With the checksum that the `zstd` program writes, too.
+/// With a checksum, as the `zstd` program writes it.
 fn zst(data: &[u8]) -> Vec<u8> {
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
     encoder.include_checksum(true).unwrap();
@@ -64,7 +65,7 @@ fn refused(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn every_container_gives_the_same_disk() {
+fn every_container_unpacks_to_the_same_disk() {
     let disk = disk((2 << 20) + 512);
     let (one, two) = disk.split_at(777_777);
     let archive = tar(&[("README", b"text"), ("./disk.raw", &disk)]);
@@ -84,7 +85,7 @@ fn every_container_gives_the_same_disk() {
     ] {
         let (unpacked, raw) = unpacked(&packed).unwrap();
         assert!(raw == disk, "{container}");
-        assert_eq!(unpacked.container, container);
+        assert_eq!(unpacked.container.to_string(), container);
         assert_eq!((unpacked.size, unpacked.sha256), (disk.len() as u64, Sha256::of(&disk)));
         assert_eq!(
             (unpacked.source_size, unpacked.source_sha256),
@@ -111,23 +112,23 @@ fn zeros_become_holes() {
 }
 
 #[test]
-fn what_is_cut_or_followed_by_something_is_refused_with_the_place() {
+fn truncated_corrupt_and_trailing_data_is_refused_with_position() {
     let disk = disk(1 << 20);
     for (name, packed) in [("xz", xz(&disk)), ("gzip", gzip(&disk)), ("zstd", zst(&disk))] {
         for cut in [packed.len() - 1, packed.len() - 9, packed.len() / 2, 30, 7] {
             let text = refused(&packed[..cut]);
-            let expected = format!("`base` is damaged: {name} data ends too early at byte {cut}");
+            let expected = format!("`base` is damaged: truncated {name} data at byte {cut}");
             assert_eq!(text, expected, "{name} cut to {cut}");
         }
         for garbage in [&b"x"[..], b"\0", b"garbage!", &disk[..512], &[0; 513]] {
             let text = refused(&[&packed, garbage].concat());
             let at = packed.len();
             let expected =
-                format!("`base` is damaged: its {name} data ends at byte {at}, but something follows");
+                format!("`base` is damaged: unexpected data behind the end of the {name} data at byte {at}");
             assert_eq!(text, expected, "{name} with {garbage:?}");
         }
         let mut flipped = packed.clone();
-        // Several bytes, for a single one may be padding.
+        // Several bytes, because a single one may be padding.
         flipped[packed.len() / 2..][..8].iter_mut().for_each(|byte| *byte ^= 0xff);
         let text = refused(&flipped);
         assert!(text.starts_with(&format!("`base` is damaged: corrupt {name} data")), "{text}");
@@ -135,35 +136,35 @@ fn what_is_cut_or_followed_by_something_is_refused_with_the_place() {
     }
     assert_eq!(
         refused(&disk[..disk.len() - 1]),
-        "`base` is no base image: its 1048575 bytes are no whole number of 512-byte sectors"
+        "`base` is no base image: the size of 1048575 bytes is not a multiple of the sector size 512"
     );
 }
 
 #[test]
-fn what_is_no_image_is_named() {
+fn unsupported_content_is_named() {
     let disk = disk(1 << 20);
     for (bytes, expected) in [
-        (&b""[..], "it is empty"),
+        (&b""[..], "the file is empty"),
         (b"PK\x03\x04...", "it is a zip archive, which is not supported"),
         (b"<!DOCTYPE html>", "it is a web page"),
         (b"hello", "it has only 5 bytes"),
-        (&[0; 4096], "its first sector has no partition table (0x55 0xAA at byte 510)"),
-        (&xz(&xz(&disk)), "it holds xz data once more"),
-        (&gzip(b"<html>"), "it holds a web page"),
+        (&[0; 4096], "the first sector has no partition table (0x55 0xAA at byte 510)"),
+        (&xz(&xz(&disk)), "compressed twice: it contains xz data"),
+        (&gzip(b"<html>"), "it contains a web page"),
         (&zst(b""), "it has only 0 bytes"),
         (
             &tar(&[("etc/passwd", b"x"), ("b", b"")]),
-            "it is a tar without `disk.raw`; it holds `etc/passwd`, `b`",
+            "the tar contains no image (`.raw` or `.img`), but `etc/passwd`, `b`",
         ),
-        (&tar(&[("a.img", &disk), ("b.raw", &disk)]), "it holds more than one image: `a.img` and `b.raw`"),
+        (
+            &tar(&[("a.img", &disk), ("b.raw", &disk)]),
+            "the tar contains more than one image: `a.img` and `b.raw`",
+        ),
         (
             &tar(&[("disk.raw", &[7; 900])]),
-            "`disk.raw` in it is no disk: its first sector has no partition table (0x55 0xAA at byte 510)",
+            "`disk.raw` in the tar is no disk image: the first sector has no partition table (0x55 0xAA at byte 510)",
         ),
-        (
-            &[tar(&[("disk.raw", &disk)]), vec![1; 512]].concat(),
-            "something follows behind the end of the tar",
-        ),
+        (&[tar(&[("disk.raw", &disk)]), vec![1; 512]].concat(), "unexpected data behind the end of the tar"),
     ] {
         assert_eq!(refused(bytes), format!("`base` is no base image: {expected}"));
     }
@@ -174,7 +175,7 @@ fn what_is_no_image_is_named() {
 }
 
 #[test]
-fn bombs_end_early() {
+fn decompression_bombs_hit_limits() {
     // The header of a long name that goes on for 8 GiB.
     let mut header = tar::Header::new_gnu();
     header.set_path("././@LongLink").unwrap();
@@ -188,7 +189,7 @@ fn bombs_end_early() {
         bomb.write_all(&zeros).unwrap();
     }
     let text = refused(&bomb.finish().unwrap());
-    assert!(text.contains("its headers are too long"), "{text}");
+    assert!(text.contains("tar headers of more than 2 MiB"), "{text}");
 
     let dir = tempfile::tempdir().unwrap();
     let file = File::create(dir.path().join("raw")).unwrap();
@@ -199,12 +200,21 @@ fn bombs_end_early() {
         written.join().unwrap();
         result
     });
-    assert!(matches!(result, Err(Problem::TooLarge(limit)) if limit == 3 << 20));
+    assert!(matches!(result, Err(CopyError::OverLimit(Limit::RawSize { bytes })) if bytes == 3 << 20));
 }
 
 #[test]
-fn a_full_disk_is_told_as_such() {
-    // Linux has a device for it.
+fn zstd_window_over_the_limit_is_refused() {
+    // RFC 8878: magic, frame header without content size, window of 2^28 bytes, an empty last block.
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, (28 - 10) << 3, 1, 0, 0];
+    let error = unpacked(&frame).map(|_| ()).unwrap_err();
+    assert_eq!(error.to_string(), "`base` cannot be unpacked: zstd needs more than 128 MiB of memory");
+    assert_eq!(error.exit(), Exit::Failed);
+}
+
+#[test]
+fn full_disk_is_reported() {
+    // A Linux device whose writes fail with ENOSPC.
     let full = Path::new("/dev/full");
     if !full.exists() {
         return eprintln!("skipped: there is no /dev/full");
@@ -214,7 +224,7 @@ fn a_full_disk_is_told_as_such() {
     assert!(error.hint().unwrap().contains("free some space"));
 }
 
-/// Runs a tool; none if it isn't there, which is an error only in CI.
+/// Runs a tool; false if it isn't installed, which is an error only in CI.
 fn tool(name: &str, arguments: &[&str], dir: &Path) -> bool {
     match Command::new(name).args(arguments).current_dir(dir).status() {
         Ok(status) => {
@@ -230,7 +240,7 @@ fn tool(name: &str, arguments: &[&str], dir: &Path) -> bool {
 }
 
 #[test]
-fn what_the_usual_tools_make_is_unpacked() {
+fn output_of_usual_tools_is_unpacked() {
     let disk = disk(3 << 20);
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
@@ -250,7 +260,7 @@ fn what_the_usual_tools_make_is_unpacked() {
             assert!(std::fs::read(dest).unwrap() == disk, "{made}");
         }
     }
-    // GNU tar's other way to store holes isn't known to the tar crate.
+    // The tar crate doesn't know pax's way to store holes.
     let holes = ["-cSf", "pax.tar", "--format=posix", "sparse.raw"];
     let file = File::create(path("sparse.raw")).unwrap();
     file.set_len(4 << 20).unwrap();
@@ -263,9 +273,9 @@ fn what_the_usual_tools_make_is_unpacked() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
-    /// Damage is found, or it was where it doesn't matter.
+    /// Damage is detected, or it doesn't change the content.
     #[test]
-    fn damaged_data_never_passes(kind in 0..4_usize, at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
+    fn damaged_data_never_unpacks_to_other_content(kind in 0..4_usize, at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
         let disk = disk(64 << 10);
         let mut packed = [xz, gzip, zst, |d: &[u8]| xz(&tar(&[("disk.raw", d)]))][kind](&disk);
         let at = at.index(packed.len());

@@ -1,4 +1,4 @@
-//! A file under way: what is there already, whether it may be continued, and its hash so far.
+//! One file on its way: what an earlier run left, whether it can be resumed, and its hash so far.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::exchange::{Body, Head, Request};
-use super::{ClientSettings, Expected, FailureKind, Try, file_name, without_credentials};
+use super::Expected;
+use super::error::{FailureCause, TryError};
+use super::transport::{Request, Response, Transport};
 use crate::digest::{Sha256, Sha256Hasher};
 use crate::error::FileError;
-use crate::fetch::checksum;
+use crate::fetch::checksum::DigestMismatch;
+use crate::fetch::url::{file_name, without_credentials};
 use crate::interrupt;
 use crate::progress::{Progress, Task};
 
-/// What is remembered beside a partial file, so that another run can continue it.
+/// Kept beside a partial file, so that another run can resume it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct PartialOrigin {
     url: String,
@@ -30,14 +32,14 @@ pub(super) struct Transfer<'a> {
     /// Of the first `length` bytes of the file.
     hasher: Sha256Hasher,
     length: u64,
-    /// Some of the file is from an earlier answer.
-    continued: bool,
+    /// The file's first part came with an earlier response.
+    is_resumed: bool,
     progress: &'a dyn Progress,
     task: Option<Box<dyn Task>>,
 }
 
 impl<'a> Transfer<'a> {
-    /// Looks at what an earlier run left in `partial`.
+    /// Opens `partial` and hashes what an earlier run left there.
     pub(super) fn open(
         partial: &Path,
         url: &'a str,
@@ -58,20 +60,19 @@ impl<'a> Transfer<'a> {
             file,
             hasher: Sha256Hasher::default(),
             length: 0,
-            continued: false,
+            is_resumed: false,
             progress,
             task: None,
         };
-        this.take_up_what_is_there().map_err(FileError::new("read", partial))?;
-        interrupt::check()?;
+        this.hash_leftover().map_err(FileError::new("read", partial))?;
         Ok(this)
     }
 
-    fn take_up_what_is_there(&mut self) -> std::io::Result<()> {
-        // Without a hash to expect, only the same URL with the same strong ETag can be continued.
-        let can_continue = self.expected.sha256.is_some() || self.etag().is_some();
+    fn hash_leftover(&mut self) -> std::io::Result<()> {
+        // Without an expected hash, only the same URL with the same strong ETag can be resumed.
+        let can_resume = self.expected.sha256.is_some() || self.etag().is_some();
         let size = self.file.metadata()?.len();
-        if !can_continue || self.expected.size.is_some_and(|expected| size > expected) {
+        if !can_resume || self.expected.size.is_some_and(|expected| size > expected) {
             return self.start_over();
         }
         let mut reader = BufReader::with_capacity(256 << 10, &self.file);
@@ -86,99 +87,87 @@ impl<'a> Transfer<'a> {
                 }
             }
         }
-        self.continued = self.length > 0;
+        self.is_resumed = self.length > 0;
         Ok(())
     }
 
-    /// One try. Brings the file to its end and checks it.
-    pub(super) fn run(
-        &mut self,
-        client: &reqwest::blocking::Client,
-        settings: &ClientSettings,
-    ) -> Result<(Sha256, u64), Try> {
+    /// One try: receives what is missing and checks the file.
+    pub(super) fn run(&mut self, transport: &Transport) -> Result<(Sha256, u64), TryError> {
         let before = self.length;
         let is_complete = self.length > 0 && self.expected.size == Some(self.length);
         if !is_complete {
-            let result = self.receive(client, settings);
-            if let Err(Try::Again { why, wait, .. }) = result {
-                return Err(Try::Again { why, wait, brought: self.length.saturating_sub(before) });
-            }
-            result?;
+            self.receive(transport).map_err(|error| match error {
+                TryError::Url { cause, retry_after, .. } => {
+                    TryError::Url { cause, retry_after, received: self.length.saturating_sub(before) }
+                }
+                fatal @ TryError::Fatal(_) => fatal,
+            })?;
         }
         self.finish()
     }
 
-    fn receive(&mut self, client: &reqwest::blocking::Client, settings: &ClientSettings) -> Result<(), Try> {
+    fn receive(&mut self, transport: &Transport) -> Result<(), TryError> {
         let mut request = Request::new(self.url);
         if self.length > 0 {
             request = request.range(self.length, self.etag().as_deref());
         }
-        let (head, mut body) = request.send(client, settings)?;
-        if head.status == StatusCode::RANGE_NOT_SATISFIABLE && self.length > 0 {
-            self.start_over().map_err(self.failed())?;
-            return Err(Try::again("the server can't continue the download"));
+        let mut response = transport.send(request)?;
+        if response.status() == StatusCode::RANGE_NOT_SATISFIABLE && self.length > 0 {
+            return self.fail_and_start_over(FailureCause::NotResumable);
         }
-        head.require_success()?;
-        let end = self.prepare(&head)?;
-        self.check_end(end)?;
+        response.require_success()?;
+        let announced = self.prepare(&response)?;
+        self.check_announced(announced)?;
+        let end = announced.or(self.expected.size);
         if self.task.is_none() {
-            let task = self.progress.start(&file_name(self.url), end.or(self.expected.size));
+            let task = self.progress.start(&file_name(self.url), end);
             task.advance(self.length);
             self.task = Some(task);
         }
-        while let Some(chunk) = body.next_chunk()? {
+        while let Some(chunk) = response.next_chunk()? {
             self.add(&chunk)?;
         }
-        match end.or(self.expected.size) {
-            Some(end) if self.length < end => {
-                Err(Try::again(format!("it was cut short: {} of {end} bytes came", self.length)))
+        match end {
+            Some(size) if self.length < size => {
+                Err(FailureCause::Truncated { received: self.length, size }.into())
             }
             _ => Ok(()),
         }
     }
 
-    /// Puts the file at the place where the body belongs; the size of the whole, where the server says.
-    fn prepare(&mut self, head: &Head) -> Result<Option<u64>, Try> {
-        if head.status == StatusCode::PARTIAL_CONTENT {
-            return match head.content_range() {
+    /// Positions the file where the response's body belongs. Returns the size of the whole file, if the server
+    /// announces it.
+    fn prepare(&mut self, response: &Response<'_>) -> Result<Option<u64>, TryError> {
+        if response.status() == StatusCode::PARTIAL_CONTENT {
+            return match response.content_range() {
                 Some((first, last, total)) if first == self.length && last >= first => {
-                    self.file.seek(SeekFrom::Start(first)).map_err(self.failed())?;
-                    self.continued = first > 0;
-                    Ok(total.or(head.length.map(|rest| first.saturating_add(rest))))
+                    self.file.seek(SeekFrom::Start(first)).map_err(self.write_error())?;
+                    self.is_resumed = first > 0;
+                    Ok(total.or(response.length().map(|rest| first.saturating_add(rest))))
                 }
-                _ => {
-                    self.start_over().map_err(self.failed())?;
-                    Err(Try::again("the server sent another part of the file than was asked for"))
-                }
+                _ => self.fail_and_start_over(FailureCause::OtherRange),
             };
         }
-        self.start_over().map_err(self.failed())?;
-        let origin = PartialOrigin { url: without_credentials(self.url), etag: head.strong_etag() };
-        // If it can't be written, the next run starts anew.
+        self.start_over().map_err(self.write_error())?;
+        let origin = PartialOrigin { url: without_credentials(self.url), etag: response.strong_etag() };
+        // If this file cannot be written, the next run starts over instead of resuming.
         let _ = serde_json::to_vec(&origin).map(|json| std::fs::write(self.origin_path(), json));
-        Ok(head.length)
+        Ok(response.length())
     }
 
-    fn check_end(&self, end: Option<u64>) -> Result<(), Try> {
-        match (end, self.expected.size) {
-            (Some(end), Some(size)) if end != size => Err(Try::no(
-                FailureKind::Verification,
-                format!("it has {end} bytes, but {size} were expected"),
-            )),
+    fn check_announced(&self, announced: Option<u64>) -> Result<(), FailureCause> {
+        match (announced, self.expected.size) {
+            (Some(found), Some(expected)) if found != expected => Err(FailureCause::Size { found, expected }),
             _ => Ok(()),
         }
     }
 
-    fn add(&mut self, chunk: &[u8]) -> Result<(), Try> {
+    fn add(&mut self, chunk: &[u8]) -> Result<(), TryError> {
         let length = self.length + chunk.len() as u64;
         if let Some(size) = self.expected.size.filter(|size| length > *size) {
-            self.start_over().map_err(self.failed())?;
-            return Err(Try::no(
-                FailureKind::Verification,
-                format!("it has more than the expected {size} bytes"),
-            ));
+            return self.fail_and_start_over(FailureCause::Longer(size));
         }
-        self.file.write_all(chunk).map_err(self.failed())?;
+        self.file.write_all(chunk).map_err(self.write_error())?;
         self.hasher.update(chunk);
         self.length = length;
         if let Some(task) = &self.task {
@@ -187,18 +176,15 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(Sha256, u64), Try> {
+    fn finish(&mut self) -> Result<(Sha256, u64), TryError> {
         let (found, size) = (self.hasher.clone().finish(), self.length);
         if let Some(expected) = self.expected.sha256.filter(|expected| *expected != found) {
-            let was_continued = self.continued;
-            self.start_over().map_err(self.failed())?;
-            if was_continued {
-                // The earlier part may be of another version.
-                return Err(Try::again("the continued file has a wrong hash"));
-            }
-            let mismatch = checksum::compare("it", expected.into(), found.into(), "");
-            let why = mismatch.err().map_or_else(String::new, |e| e.to_string().replace("`it`", "it"));
-            return Err(Try::no(FailureKind::Verification, why));
+            // The resumed part may belong to another version: try once without it.
+            return self.fail_and_start_over(if self.is_resumed {
+                FailureCause::ResumedDigest
+            } else {
+                DigestMismatch { expected: expected.into(), found: found.into() }.into()
+            });
         }
         if let Some(task) = self.task.take() {
             task.finish();
@@ -206,12 +192,17 @@ impl<'a> Transfer<'a> {
         Ok((found, size))
     }
 
+    fn fail_and_start_over<T>(&mut self, cause: FailureCause) -> Result<T, TryError> {
+        self.start_over().map_err(self.write_error())?;
+        Err(cause.into())
+    }
+
     fn start_over(&mut self) -> std::io::Result<()> {
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
         self.hasher = Sha256Hasher::default();
         self.length = 0;
-        self.continued = false;
+        self.is_resumed = false;
         self.task = None;
         Ok(())
     }
@@ -228,7 +219,7 @@ impl<'a> Transfer<'a> {
         name.into()
     }
 
-    fn failed(&self) -> impl FnOnce(std::io::Error) -> FileError {
+    fn write_error(&self) -> impl FnOnce(std::io::Error) -> FileError + use<> {
         FileError::new("write", &self.path)
     }
 }
