@@ -6,12 +6,24 @@ use std::borrow::Cow;
 use crate::digest::Digest;
 use crate::error::{Exit, Explain};
 
-/// A hash that differs from the expected one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{} {found}, but {expected} was expected", .expected.algorithm())]
-pub(crate) struct DigestMismatch {
-    pub(crate) expected: Digest,
-    pub(crate) found: Digest,
+/// A hash that differs from the expected one. Boxed, because it is a part of many errors.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} {}, but {} was expected", .0.expected.algorithm(), .0.found, .0.expected)]
+pub(crate) struct DigestMismatch(Box<Digests>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Digests {
+    expected: Digest,
+    found: Digest,
+}
+
+/// Fails if `found` isn't `expected`.
+pub(super) fn require_equal(
+    expected: impl Into<Digest>,
+    found: impl Into<Digest>,
+) -> Result<(), DigestMismatch> {
+    let (expected, found) = (expected.into(), found.into());
+    if expected == found { Ok(()) } else { Err(DigestMismatch(Box::new(Digests { expected, found }))) }
 }
 
 /// What is wrong with a checksum file, or with the content that it lists.
@@ -76,16 +88,10 @@ impl Explain for ChecksumError {
     }
 }
 
-/// Fails if `found` isn't `expected`; `by` names the source of the expected hash.
+/// Fails if `found` isn't `expected`; `what` was checked, and `by` names the source of the expected hash.
 pub(crate) fn compare(what: &str, expected: Digest, found: Digest, by: &str) -> Result<(), ChecksumError> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(ChecksumError::Mismatch {
-        what: what.into(),
-        mismatch: DigestMismatch { expected, found },
-        by: by.into(),
-    })
+    let mismatched = |mismatch| ChecksumError::Mismatch { what: what.into(), mismatch, by: by.into() };
+    require_equal(expected, found).map_err(mismatched)
 }
 
 /// The sum for the first of `names` that `text` lists, and that name's index.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::checksum::DigestMismatch;
+use super::checksum::{self, DigestMismatch};
 use super::url::{shown, without_credentials};
 use crate::digest::Sha256;
 use crate::error::{Exit, Explain, FileError, Result};
@@ -105,16 +105,14 @@ pub(crate) struct Locked {
 impl Locked {
     /// A raw content that one of both doesn't know isn't compared.
     fn compare(&self, found: &Self) -> Result<(), LockDifference> {
-        let digests = |locked: Sha256, found: Sha256| {
-            let mismatch = DigestMismatch { expected: locked.into(), found: found.into() };
-            if locked == found { Ok(()) } else { Err(mismatch) }
-        };
-        digests(self.sha256, found.sha256).map_err(LockDifference::Packed)?;
+        checksum::require_equal(self.sha256, found.sha256).map_err(LockDifference::Packed)?;
         if self.size != found.size {
             return Err(LockDifference::Size { found: found.size, locked: self.size });
         }
         match (self.raw, found.raw) {
-            (Some((_, locked)), Some((_, found))) => digests(locked, found).map_err(LockDifference::Raw),
+            (Some((_, locked)), Some((_, found))) => {
+                checksum::require_equal(locked, found).map_err(LockDifference::Raw)
+            }
             _ => Ok(()),
         }
     }

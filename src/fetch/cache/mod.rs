@@ -104,7 +104,7 @@ impl Cache {
             source_size: stamp.size,
             made_by: "download".into(),
         });
-        checked(path, stamp, side)
+        checked(path, stamp, &side)
     }
 
     /// The base that was unpacked from the file with this hash, if it is complete.
@@ -112,7 +112,7 @@ impl Cache {
         let path = self.raw_path(source);
         let Some(stamp) = FileStamp::of(&path)? else { return Ok(None) };
         match SideFile::read(&path) {
-            Some(side) => checked(path, stamp, side),
+            Some(side) => checked(path, stamp, &side),
             None => discard(&path).map(|()| None),
         }
     }
@@ -176,7 +176,7 @@ impl Cache {
 }
 
 /// The entry, if its size is right and its content unchanged; otherwise it is discarded.
-fn checked(path: PathBuf, now: FileStamp, side: SideFile) -> Result<Option<Entry>> {
+fn checked(path: PathBuf, now: FileStamp, side: &SideFile) -> Result<Option<Entry>> {
     let size = now.size;
     if size != side.stamp.size {
         return discard(&path).map(|()| None);

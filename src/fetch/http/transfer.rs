@@ -12,7 +12,7 @@ use super::error::{FailureCause, TryError};
 use super::transport::{Request, Response, Transport};
 use crate::digest::{Sha256, Sha256Hasher};
 use crate::error::FileError;
-use crate::fetch::checksum::DigestMismatch;
+use crate::fetch::checksum::require_equal;
 use crate::fetch::url::{file_name, without_credentials};
 use crate::interrupt;
 use crate::progress::{Progress, Task};
@@ -178,13 +178,11 @@ impl<'a> Transfer<'a> {
 
     fn finish(&mut self) -> Result<(Sha256, u64), TryError> {
         let (found, size) = (self.hasher.clone().finish(), self.length);
-        if let Some(expected) = self.expected.sha256.filter(|expected| *expected != found) {
+        let compared = self.expected.sha256.map_or(Ok(()), |expected| require_equal(expected, found));
+        if let Err(mismatch) = compared {
             // The resumed part may belong to another version: try once without it.
-            return self.fail_and_start_over(if self.is_resumed {
-                FailureCause::ResumedDigest
-            } else {
-                DigestMismatch { expected: expected.into(), found: found.into() }.into()
-            });
+            let cause = if self.is_resumed { FailureCause::ResumedDigest } else { mismatch.into() };
+            return self.fail_and_start_over(cause);
         }
         if let Some(task) = self.task.take() {
             task.finish();
