@@ -91,6 +91,16 @@ class RegisterTest(unittest.TestCase):
         self.assertFalse(self.nodes["c"].acceptor.accept(**late.body)["ok"])
         self.assertEqual(self.state_of("c")["values"], [2])
 
+    def test_accept_without_prepare_is_also_a_promise(self):
+        self.add_voters("a", "b", "c")
+        self.assertTrue(self.nodes["c"].acceptor.accept([5, "a"], initial_state("a", "b", "c"))["ok"])
+        self.assertEqual(self.nodes["c"].acceptor.prepare([4, "b"]), {"ok": False, "promised": [5, "a"]})
+
+    def test_acceptor_promises_each_ballot_once(self):
+        self.add_voters("a", "b", "c")
+        self.assertTrue(self.nodes["c"].acceptor.prepare([5, "a"])["ok"])
+        self.assertFalse(self.nodes["c"].acceptor.prepare([5, "a"])["ok"])
+
     def test_learner_counts_only_once_promoted(self):
         self.add_voters("a", "b", "c")
         self.add_learner("d", by="a")
