@@ -6,7 +6,10 @@
 # cluster, with one set of secrets.
 image_of() { echo "$work/images/$1/magi-$2.img"; }
 
-k3s_binary() { realpath -- "${MAGI_TEST_K3S:-$here/k3s-stand-in}"; }
+k3s_binary() {
+	[ -n "${MAGI_TEST_K3S-}" ] || [ -e "$work/k3s" ] || "$here/make-k3s-stand-in" "$work/k3s"
+	realpath -- "${MAGI_TEST_K3S:-$work/k3s}"
+}
 
 # build_images KIND: for all nodes, unless they are there.
 build_images() {

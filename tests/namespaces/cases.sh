@@ -327,7 +327,7 @@ alone() {
 }
 
 start_alone() {
-	K3S_STAND_IN_ROOT=$(root_of "$1") nsenter --net="/run/netns/$lan-lan" tests/cluster/k3s-stand-in server \
+	K3S_STAND_IN_ROOT=$(root_of "$1") nsenter --net="/run/netns/$lan-lan" "$k3s" server \
 		>"$work/$lan/$1/console" 2>&1 </dev/null &
 	echo $! >"$work/$lan/$1/pid"
 	disown

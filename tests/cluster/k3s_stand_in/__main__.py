@@ -1,0 +1,3 @@
+from k3s_stand_in.main import main
+
+main()
