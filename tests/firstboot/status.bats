@@ -57,6 +57,23 @@ magi_status() {
 	assert_equal '  error: oops' "$(cat "$SCRATCH/errors")"
 }
 
+@test "the error of a failing step outlives a power cut" {
+	new_node
+	add_step 10-a <<-'END'
+		if [ -e "$SCRATCH/repaired" ]; then cp "$STATUS_TXT" "$SCRATCH/status-on-retry"; exit; fi
+		echo broken
+		exit 1
+	END
+	fake sleep <<<'exec /bin/sleep 30'
+	start_firstboot
+	wait_until grep -qs '^  error: broken$' "$STATUS_TXT"
+	cut_power
+	: >"$SCRATCH/repaired"
+	run_firstboot
+	assert_file_contains "$SCRATCH/status-on-retry" '^firstboot: failing since'
+	assert_file_contains "$SCRATCH/status-on-retry" '^  error: broken$'
+}
+
 @test "control characters and shell syntax in an error do no harm" {
 	new_node
 	add_step 10-a <<-'END'
@@ -79,6 +96,8 @@ magi_status() {
 
 @test "concurrent status updates are all kept" {
 	new_node
+	# As on a slow card: without a lock the updates would overlap.
+	fake sync <<<'exec /bin/sleep 0.01'
 	for part in a b c d e f; do
 		for n in 1 2 3; do set_status "$part" up "update $n"; done 3>&- &
 	done
