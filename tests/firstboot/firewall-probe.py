@@ -1,44 +1,54 @@
 #!/usr/bin/env python3
-"""Listens on the ports in question, or knocks at them: see `firewall`, which runs it."""
+"""Tries the ports that the firewall decides about; `firewall-scenario` runs both sides.
+
+  firewall-probe.py listen SOURCE=NAME…        prints `NAME PORT` for what arrives from SOURCE
+  firewall-probe.py connect TARGET SOURCE…     connects and sends to TARGET from each SOURCE address
+"""
+import contextlib
 import os
 import select
 import socket
 import sys
 
-TCP = [22, 80, 443, 2379, 6443, 9101, 9999, 10250]
-UDP = [8472, 9998]
+TCP_PORTS = [22, 80, 443, 2379, 6443, 9101, 9999, 10250]
+UDP_PORTS = [8472, 9998]
 VRRP = 112
 
 
-def say(line):
-    """In one write: both sides talk to the same pipe."""
-    os.write(1, f"{line}\n".encode())
+def report(source, port):
+    os.write(1, f"{source} {port}\n".encode())
 
 
-def listen(_):
-    servers = [socket.create_server(("0.0.0.0", port)) for port in TCP]
-    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, VRRP)
-    datagrams = {raw: "vrrp"}
-    for port in UDP:
-        datagrams[udp := socket.socket(socket.AF_INET, socket.SOCK_DGRAM)] = f"udp/{port}"
+def open_listeners():
+    """The sockets to watch, and what arrives at each."""
+    listeners = {socket.create_server(("0.0.0.0", port)): f"tcp/{port}" for port in TCP_PORTS}
+    listeners[socket.socket(socket.AF_INET, socket.SOCK_RAW, VRRP)] = "vrrp"
+    for port in UDP_PORTS:
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         udp.bind(("0.0.0.0", port))
+        listeners[udp] = f"udp/{port}"
+    return listeners
+
+
+def listen(*sources):
+    names = dict(source.split("=") for source in sources)
+    listeners = open_listeners()
     while True:
-        for ready in select.select(servers + list(datagrams), [], [])[0]:
-            if ready in datagrams:
-                say(f"{ready.recvfrom(2048)[1][0]} {datagrams[ready]}")
+        for ready in select.select(listeners, [], [])[0]:
+            if listeners[ready].startswith("tcp/"):
+                connection, sender = ready.accept()
+                connection.close()
             else:
-                ready.accept()[0].close()
+                sender = ready.recvfrom(2048)[1]
+            report(names.get(sender[0], sender[0]), listeners[ready])
 
 
-def knock(target, *sources):
+def connect(target, *sources):
     for source in sources:
-        for port in TCP:
-            try:
+        for port in TCP_PORTS:
+            with contextlib.suppress(OSError):
                 socket.create_connection((target, port), 0.25, (source, 0)).close()
-                say(f"{source} tcp/{port}")
-            except OSError:
-                pass
-        for port in UDP:
+        for port in UDP_PORTS:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
                 udp.bind((source, 0))
                 udp.sendto(b"x", (target, port))
@@ -48,4 +58,4 @@ def knock(target, *sources):
 
 
 if __name__ == "__main__":
-    {"listen": listen, "knock": knock}[sys.argv[1]](*sys.argv[2:])
+    {"listen": listen, "connect": connect}[sys.argv[1]](*sys.argv[2:])

@@ -1,14 +1,21 @@
 #!/usr/bin/env python3
-"""Servers that answer on 6443 as k3s does, or as it doesn't: k3s-server.py KEYS PORT HOST=MANNER…
+"""Stands in for the API server of k3s. Usage: k3s-server.py KEYS PORT ADDRESS=BEHAVIOUR…
 
-KEYS is a folder with our.pem and other.pem (certificate and key, by our CA and by another) and
-client-ca.crt. Only whom client-ca vouches for is told more than /ping.
+KEYS is a folder with our.pem and other.pem (certificate and key of a server of this cluster and of
+another cluster) and client-ca.crt. Without a client certificate of client-ca only /ping answers.
 
-Manners: `pong` is a healthy cluster that has no such node; `lie` answers /ping with something else;
-`flood` never ends its answer; `hang` accepts and says nothing; `later` refuses for two seconds, then is
-healthy; `other` has another CA's certificate; `starting` has no majority; `denies` every credential;
-`twin` has a living node of the name, `own` one made by this very card, `former` a dead one, which a
-DELETE removes after a second.
+Behaviours:
+  healthy         has quorum and doesn't know the node caspar
+  late            refuses connections for two seconds, then healthy
+  no-quorum       /readyz answers 500
+  unauthorized    rejects every client certificate
+  live-duplicate  knows a Ready node caspar on another machine
+  dead-duplicate  knows a node caspar that doesn't report; removes it a second after a DELETE
+  same-machine    knows a node caspar with the machine id of this card
+  other-cluster   healthy, with a certificate of another CA
+  not-k3s         a server of this cluster that answers /ping with another text
+  silent          accepts connections and never answers
+  endless         never ends its answer
 """
 import contextlib
 import json
@@ -19,81 +26,104 @@ import threading
 import time
 
 REASONS = {200: "OK", 401: "Unauthorized", 404: "Not Found", 500: "Internal Server Error"}
-deleted = {}
+KNOWS_CASPAR = ("live-duplicate", "dead-duplicate", "same-machine")
+deleted_at = {}
 
 
-def node(manner):
+def node_caspar(behaviour):
     return {
         "metadata": {"name": "caspar"},
         "status": {
-            "nodeInfo": {"machineID": "this-card" if manner == "own" else "another-card"},
-            "addresses": [{"type": "Hostname", "address": "caspar"}, {"type": "InternalIP", "address": "10.0.0.99"}],
+            "nodeInfo": {"machineID": "this-card" if behaviour == "same-machine" else "another-card"},
+            "addresses": [{"type": "Hostname", "address": "caspar"}, {"type": "InternalIP", "address": "127.0.1.9"}],
             "conditions": [
                 {"type": "MemoryPressure", "status": "False"},
-                {"type": "Ready", "status": "Unknown" if manner == "former" else "True"},
+                {"type": "Ready", "status": "Unknown" if behaviour == "dead-duplicate" else "True"},
             ],
         },
     }
 
 
-def api(host, manner, method, path):
-    if manner == "denies":
+def is_deleted(address):
+    return address in deleted_at and time.monotonic() - deleted_at[address] > 1
+
+
+def api(address, behaviour, method, path):
+    """What an authenticated client gets: status and body."""
+    if behaviour == "unauthorized":
         return 401, "{}"
     if path == "/readyz":
-        return (500, "etcd failed") if manner == "starting" else (200, "ok")
-    if path == "/api/v1/nodes/caspar" and manner in ("twin", "own", "former"):
-        if method == "DELETE" and manner == "former":
-            deleted.setdefault(host, time.monotonic())
-        if time.monotonic() - deleted.get(host, time.monotonic()) < 1:
-            return 200, json.dumps(node(manner))
+        return (500, "etcd failed") if behaviour == "no-quorum" else (200, "ok")
+    if path == "/api/v1/nodes/caspar" and behaviour in KNOWS_CASPAR and not is_deleted(address):
+        if method == "DELETE" and behaviour == "dead-duplicate":
+            deleted_at.setdefault(address, time.monotonic())
+        return 200, json.dumps(node_caspar(behaviour))
     return 404, "{}"
 
 
-def answer(connection, context, host, manner):
-    try:
-        if manner == "hang":
-            time.sleep(60)
-        with context.wrap_socket(connection, server_side=True) as tls:
-            method, path = tls.recv(4096).decode().split(" ")[:2]
-            # A body may come by itself; what isn't read would reset the connection.
-            tls.settimeout(0.05)
-            with contextlib.suppress(TimeoutError):
-                tls.recv(4096)
-            tls.settimeout(None)
-            if manner == "flood":
-                tls.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
-                while True:
-                    tls.sendall(b"pong" * 4096)
-            if path == "/ping" and manner != "lie":
-                status, text = 200, "pong"
-            elif not tls.getpeercert():
-                status, text = 401, "<h1>pong</h1>\n"
-            else:
-                status, text = api(host, manner, method, path)
-            head = f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
-            tls.sendall((head + text).encode())
-    except OSError:
-        pass
+def read_request(tls):
+    """Method and path. The body may come in a packet of its own: unread bytes would reset the connection."""
+    method, path = tls.recv(4096).decode().split(" ")[:2]
+    tls.settimeout(0.05)
+    with contextlib.suppress(TimeoutError):
+        tls.recv(4096)
+    tls.settimeout(None)
+    return method, path
 
 
-def serve(host, port, context, manner):
-    if manner == "later":
+def respond(tls, address, behaviour):
+    method, path = read_request(tls)
+    if behaviour == "endless":
+        tls.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+        while True:
+            tls.sendall(b"pong" * 4096)
+    if path == "/ping" and behaviour != "not-k3s":
+        status, body = 200, "pong"
+    elif not tls.getpeercert():
+        status, body = 401, "<h1>pong</h1>\n"
+    else:
+        status, body = api(address, behaviour, method, path)
+    head = f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    tls.sendall((head + body).encode())
+
+
+def handle(connection, context, address, behaviour):
+    if behaviour == "silent":
+        time.sleep(60)
+    with contextlib.suppress(OSError, ValueError), context.wrap_socket(connection, server_side=True) as tls:
+        respond(tls, address, behaviour)
+
+
+def tls_context(keys, behaviour):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{keys}/{'other' if behaviour == 'other-cluster' else 'our'}.pem")
+    context.load_verify_locations(f"{keys}/client-ca.crt")
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def serve(keys, port, address, behaviour):
+    context = tls_context(keys, behaviour)
+    if behaviour == "late":
         time.sleep(2)
-    with socket.create_server((host, port)) as listener:
+    with socket.create_server((address, port)) as listener:
         while True:
             connection, _ = listener.accept()
-            threading.Thread(target=answer, args=(connection, context, host, manner), daemon=True).start()
+            threading.Thread(target=handle, args=(connection, context, address, behaviour), daemon=True).start()
 
 
 def main():
-    keys, port, *hosts = sys.argv[1:]
-    for host, manner in (entry.split("=") for entry in hosts):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(f"{keys}/{'other' if manner == 'other' else 'our'}.pem")
-        context.load_verify_locations(f"{keys}/client-ca.crt")
-        context.verify_mode = ssl.CERT_OPTIONAL
-        threading.Thread(target=serve, args=(host, int(port), context, manner), daemon=True).start()
-    threading.Event().wait()
+    keys, port, *servers = sys.argv[1:]
+    threads = []
+    for server in servers:
+        address, behaviour = server.split("=")
+        if f"\n  {behaviour} " not in __doc__:
+            sys.exit(f"k3s-server.py: unknown behaviour `{behaviour}`")
+        threads.append(threading.Thread(target=serve, args=(keys, int(port), address, behaviour), daemon=True))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 if __name__ == "__main__":

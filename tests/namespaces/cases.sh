@@ -253,7 +253,7 @@ case_another_cluster_on_the_address() {
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/$lan/other.pem" \
 		-out "$work/$lan/client-ca.crt" -days 2 -subj /CN=k3s -addext "subjectAltName=IP:$vip" 2>/dev/null
 	cat "$work/$lan/client-ca.crt" >>"$work/$lan/other.pem"
-	nsenter --net="/run/netns/$lan-stranger" python3 tests/firstboot/k3s-server.py "$work/$lan" 6443 "$vip=other" &
+	nsenter --net="/run/netns/$lan-stranger" python3 tests/firstboot/k3s-server.py "$work/$lan" 6443 "$vip=other-cluster" &
 	echo $! >"$work/$lan/stranger/pid"
 	disown
 	flash melchior
