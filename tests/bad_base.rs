@@ -217,7 +217,7 @@ fn no_image_at_all() {
     insta::assert_snapshot!(refused(2, &sandbox, "nowhere.img"), @"
     error: preparing the base `nowhere.img`
       caused by: `nowhere.img` is no built-in base, no URL and no file
-    hint: check the path; built-in bases are `sample`, `debian-12-raspi4`, `debian-12-raspi4-daily`
+    hint: check the path; built-in bases are `debian-13`, `debian-12-raspi4`, `debian-12-raspi4-daily`, `raspios-13`, `raspios-12`, `sample`
     ");
     insta::assert_snapshot!(refused(2, &sandbox, "debian-12-raspi"), @"
     error: preparing the base `debian-12-raspi`
@@ -525,14 +525,14 @@ fn images_of_other_families() {
     let Some(plain) = without_sysconf(&|fat| drop(run("mdel", &["-i", fat, "::config.txt"]))) else { return };
     insta::assert_snapshot!(plain, @"
     error: looking into the base `base.img`
-      caused by: no FAT in the image has `sysconf.txt` or the Raspberry Pi's firmware; it has partition 1: FAT16 `RASPIFIRM`, partition 2: ext4 `RASPIROOT`
-    hint: take an image from https://raspi.debian.net, such as `20231109_raspi_4_bookworm.img.xz`
+      caused by: no FAT in the image has `cmdline.txt`, `config.txt` or `sysconf.txt`; it has partition 1: FAT16 `RASPIFIRM`, partition 2: ext4 `RASPIROOT`
+    hint: the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root
     ");
     let Some(other) = without_sysconf(&|_| {}) else { return };
     insta::assert_snapshot!(other, @"
     error: looking into the base `base.img`
       caused by: partition 1 boots a Raspberry Pi, but has no `sysconf.txt`
-    hint: take an image from https://raspi.debian.net, such as `20231109_raspi_4_bookworm.img.xz`
+    hint: the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root
     ");
     let Some(raspios) = without_sysconf(&|fat| {
         run("mcopy", &["-i", fat, "/dev/null", "::user-data"]);
@@ -542,14 +542,14 @@ fn images_of_other_families() {
     insta::assert_snapshot!(raspios, @"
     error: looking into the base `base.img`
       caused by: partition 1 boots a Raspberry Pi, but has no `sysconf.txt`: this looks like Raspberry Pi OS, which is set up by cloud-init
-    hint: take an image from https://raspi.debian.net, such as `20231109_raspi_4_bookworm.img.xz`
+    hint: the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root
     ");
     let cloud = Base { sysconf: None, table: Table::HybridGpt, ..Base::default() };
     let Some(cloud) = refused_base(1, &cloud) else { return };
     insta::assert_snapshot!(cloud, @"
     error: looking into the base `base.img`
       caused by: partition 1 boots a Raspberry Pi, but has no `sysconf.txt`: this looks like Debian's cloud image for the Pi (GPT with a hybrid MBR)
-    hint: take an image from https://raspi.debian.net, such as `20231109_raspi_4_bookworm.img.xz`
+    hint: the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root
     ");
 }
 
@@ -723,8 +723,8 @@ fn two_partitions_that_could_each_be_the_root() {
     publish(&raw);
     insta::assert_snapshot!(refused(1, &sandbox, "base.img"), @"
     error: looking into the base `base.img`
-      caused by: partitions 2 and 3 are both ext4 and of the same size; either could be the root file system
-    hint: remove the other partition from the base image
+      caused by: partitions 2 and 3 both hold a system: either could be the root file system
+    hint: name the root file system with `root=` in `cmdline.txt` of the base image
     ");
 }
 

@@ -1,4 +1,4 @@
-//! Family C: Raspberry Pi OS Lite (bookworm and trixie, arm64). NetworkManager configures the network, the word
+//! Family C: Raspberry Pi OS Lite (bookworm and trixie, arm64). `NetworkManager` configures the network, the word
 //! `resize` on the kernel's command line grows the root partition, sshd is installed and disabled, a dialogue asks
 //! for the first user. cloud-init (trixie) would set the hostname again at each boot.
 
