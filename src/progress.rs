@@ -52,7 +52,6 @@ pub(crate) mod testing {
             self.0.lock().unwrap().bytes
         }
 
-        #[allow(dead_code)] // for tests of other rooms
         pub(crate) fn notes(&self) -> Vec<String> {
             self.0.lock().unwrap().notes.clone()
         }
