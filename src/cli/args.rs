@@ -19,44 +19,44 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "magi-image", version, after_help = EXIT_CODES, max_term_width = 100)]
 #[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct Cli {
+pub(super) struct Cli {
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(super) command: Command,
     #[command(flatten)]
-    pub(crate) shared: SharedOptions,
+    pub(super) shared: SharedOptions,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Shared options")]
-pub(crate) struct SharedOptions {
+pub(super) struct SharedOptions {
     /// The profile [default: profiles/magi.toml if it exists, else the built-in profile]
     #[arg(long, short = 'p', global = true, value_name = "FILE", env = "MAGI_IMAGE_PROFILE")]
-    pub(crate) profile: Option<PathBuf>,
+    pub(super) profile: Option<PathBuf>,
     /// A base image instead of the profile's: a built-in name such as `sample`, a URL or a file
     #[arg(long, short = 'b', global = true, value_name = "NAME|URL|FILE")]
-    pub(crate) base: Option<String>,
+    pub(super) base: Option<String>,
     /// The folder for images
     #[arg(long, short = 'o', global = true, value_name = "DIR", default_value = "out")]
-    pub(crate) out_dir: PathBuf,
+    pub(super) out_dir: PathBuf,
     /// The folder for downloads and unpacked bases [default: magi-image in the user's cache folder]
     #[arg(long, global = true, value_name = "DIR", env = "MAGI_IMAGE_CACHE_DIR")]
-    pub(crate) cache_dir: Option<PathBuf>,
+    pub(super) cache_dir: Option<PathBuf>,
     /// The file with the cluster's secrets [default: NAME.secrets.toml beside the profile NAME.toml]
     #[arg(long, global = true, value_name = "FILE", env = "MAGI_IMAGE_SECRETS", hide_env_values = true)]
-    pub(crate) secrets: Option<PathBuf>,
+    pub(super) secrets: Option<PathBuf>,
     /// Use only files from the cache, no network
     #[arg(long, global = true)]
-    pub(crate) offline: bool,
+    pub(super) offline: bool,
     /// Print data and errors only, no progress and no notes
     #[arg(long, short = 'q', global = true)]
-    pub(crate) quiet: bool,
+    pub(super) quiet: bool,
     /// Print data as JSON
     #[arg(long, global = true)]
-    pub(crate) json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub(super) enum Command {
     /// Write a profile, an overlays folder and a cluster's secrets to start from
     Init {
         /// The folder to write to
@@ -125,49 +125,49 @@ fn commands() -> clap::builder::PossibleValuesParser {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct BuildArgs {
+pub(super) struct BuildArgs {
     #[command(flatten)]
-    pub(crate) nodes: NodeArgs,
+    pub(super) nodes: NodeArgs,
     /// The file format of the images
     #[arg(long, value_enum, default_value_t = FormatArg::Raw)]
-    pub(crate) format: FormatArg,
+    pub(super) format: FormatArg,
     /// The number of threads [default: one for each processor]
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) jobs: Option<u16>,
+    pub(super) jobs: Option<u16>,
     #[command(flatten)]
-    pub(crate) trust: TrustArgs,
+    pub(super) trust: TrustArgs,
     #[command(flatten)]
-    pub(crate) ssh: SshArgs,
+    pub(super) ssh: SshArgs,
 }
 
 /// Some nodes or all of them; there is no default.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub(crate) struct NodeArgs {
+pub(super) struct NodeArgs {
     /// A node of the profile; can be repeated
     #[arg(long = "node", short = 'n', value_name = "NAME", num_args = 1..)]
-    pub(crate) names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// Every node of the profile
     #[arg(long)]
-    pub(crate) all: bool,
+    pub(super) all: bool,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct TrustArgs {
+pub(super) struct TrustArgs {
     /// Accept a base image without a known checksum
     #[arg(long)]
-    pub(crate) insecure_no_checksum: bool,
+    pub(super) insecure_no_checksum: bool,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct SshArgs {
+pub(super) struct SshArgs {
     /// A public key file for root's login, instead of the profile's keys
     #[arg(long, value_name = "FILE")]
-    pub(crate) ssh_key: Option<PathBuf>,
+    pub(super) ssh_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FormatArg {
+pub(super) enum FormatArg {
     /// .img
     Raw,
     /// .img.xz

@@ -1,4 +1,4 @@
-//! The files that a build writes: compressed images and manifests. Nothing here opens a file system.
+//! The files that a build writes: compressed images and manifests. Nothing here knows partitions or file systems.
 
 pub(crate) mod compress;
 pub(crate) mod manifest;

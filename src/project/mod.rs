@@ -39,7 +39,7 @@ use crate::secrets::Store;
 use crate::text::nearest;
 
 /// Everything that is read before the first download.
-pub(crate) struct Project<'a> {
+struct Project<'a> {
     profile: Profile,
     options: Options,
     overlays: Vec<Overlay>,
