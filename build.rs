@@ -1,5 +1,5 @@
-//! Lists the files of `overlays/` and `profiles/` for `include_bytes!`, so that an installed binary
-//! carries its defaults.
+//! Generates `builtin.rs`, which embeds the files of `overlays/` and `profiles/` into the binary.
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -13,7 +13,7 @@ fn main() {
             let name =
                 file.strip_prefix(&root).expect("below root").to_str().expect("UTF-8").replace('\\', "/");
             let file = file.to_str().expect("UTF-8");
-            writeln!(code, "    ({name:?}, include_bytes!({file:?})),").expect("a String takes it");
+            writeln!(code, "    ({name:?}, include_bytes!({file:?})),").expect("writing to a String");
         }
     }
     code.push_str("];\n");
@@ -21,7 +21,7 @@ fn main() {
     fs::write(out, code).expect("OUT_DIR is writable");
 }
 
-/// Every regular file below `folder`, in name order; hidden files and what git ignores by name are not data.
+/// Every shipped file below `folder`, in name order.
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut entries: Vec<_> =
         fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
@@ -37,7 +37,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Secrets and keys lie beside a profile and must never end up in a binary.
+/// In `profiles/` only known names: secrets and keys may lie beside a profile.
 fn is_shipped(path: &Path) -> bool {
     let in_profiles = path.parent().and_then(Path::file_name).is_some_and(|d| d == "profiles");
     !in_profiles || path.file_name().is_some_and(|n| n == "magi.toml" || n == "README.md")

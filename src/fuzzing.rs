@@ -1,11 +1,11 @@
-//! Entry points for mutation tests and fuzzing, which would need a process for each input otherwise. Not part
-//! of the tool's interface.
+//! Entry points for mutation tests, which would otherwise start a process for each input. Not part of the
+//! tool's interface.
 
 use std::path::Path;
 
 use crate::progress::Silent;
 
-/// Looks into the image at `path` as `inspect` does.
+/// Reads the image at `path`, as the command `inspect` does.
 pub fn inspect(path: &Path) -> Result<(), String> {
     crate::image::inspect::inspect(path, &Silent).map(drop).map_err(|e| e.to_string())
 }

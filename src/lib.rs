@@ -1,11 +1,10 @@
 //! magi-image builds bootable SD-card images: one ready-to-flash image for each node of a cluster.
 //!
-//! Profile, overlays and secrets are composed to a plan, a value; the plan is applied to a copy of the base
-//! image, read back by other code than wrote it, and rendered to outputs. `docs/architecture.md` shows the
-//! rooms and the direction of their arrows.
+//! Profile, overlays and secrets are composed to a plan. The plan is applied to a copy of the base image, read
+//! back with other code than wrote it, and rendered to outputs. `docs/architecture.md` shows the rooms and
+//! which room may use which.
 //!
-//! The crate has one consumer, the binary: only [`cli`] is public (and what mutation tests call), so that the
-//! compiler finds dead code.
+//! Only [`cli`] is public, for the binary, and [`fuzzing`], for tests: the compiler then finds dead code.
 
 mod base;
 mod builtin;
@@ -31,4 +30,4 @@ mod project;
 mod secrets;
 mod text;
 
-use error::{Error, Exit, Result};
+use error::{Error, Result};

@@ -1,4 +1,4 @@
-//! The binary: see `magi_image::cli`.
+//! The `magi-image` binary; the code is in `magi_image::cli`.
 
 use std::process::ExitCode;
 

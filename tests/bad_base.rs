@@ -775,8 +775,8 @@ fn inspect_and_verify_of_what_is_no_image() {
     hint: check the path
     ");
     insta::assert_snapshot!(sandbox.run(&["verify", "text.img"]).failed(1), @"
-    error: `text.img` has no manifest beside it: `text.manifest.json` isn't there
-    hint: name it with `--manifest`; a build leaves it beside the image
+    error: `text.img` has no manifest beside it: `text.manifest.json` is missing
+    hint: name the manifest with `--manifest`; a build writes it beside the image
     ");
     sandbox.write("work/text.manifest.json", "{}");
     insta::assert_snapshot!(sandbox.run(&["verify", "text.img"]).failed(1), @"

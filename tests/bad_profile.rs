@@ -197,7 +197,7 @@ fn keys_that_let_nobody_in() {
     let keys = |list: &str| refused(&Profile::default().keys(list));
     insta::assert_snapshot!(keys("\"ssh-ed25519 AAAAnonsense\""), @"
     error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: length invalid
-    hint: a key is one line: `ssh-ed25519 AAAA… comment`
+    hint: give the one line of the `.pub` file: `ssh-ed25519 AAAA… comment`
     ");
     insta::assert_snapshot!(keys("3"), @"error: `magi.toml` line 9: `ssh.authorized_keys` must be a list of strings, but one is of type integer");
     let sandbox = Sandbox::alone();
@@ -208,15 +208,15 @@ fn keys_that_let_nobody_in() {
     };
     insta::assert_snapshot!(with_file(""), @"
     error: `key.pub` holds no ssh public key: it is empty
-    hint: give the `.pub` file, as `~/.ssh/id_ed25519.pub`
+    hint: give the `.pub` file, such as `~/.ssh/id_ed25519.pub`
     ");
     insta::assert_snapshot!(with_file("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n"), @"
     error: `key.pub` holds no ssh public key: it is a private key
-    hint: give the `.pub` file, as `~/.ssh/id_ed25519.pub`
+    hint: give the `.pub` file, such as `~/.ssh/id_ed25519.pub`
     ");
     insta::assert_snapshot!(with_file("hello\n"), @"
     error: `key.pub` holds no ssh public key: format encoding error
-    hint: give the `.pub` file, as `~/.ssh/id_ed25519.pub`
+    hint: give the `.pub` file, such as `~/.ssh/id_ed25519.pub`
     ");
 }
 
@@ -226,8 +226,8 @@ fn a_private_key_is_refused_and_not_shown() {
     let message = refused(&Profile::default().keys(&format!("{key:?}")));
     assert!(!message.contains("b3Blbn"), "{message}");
     insta::assert_snapshot!(message, @"
-    error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: this is a private key; use its `.pub`
-    hint: a key is one line: `ssh-ed25519 AAAA… comment`
+    error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: it is a private key
+    hint: give the one line of the `.pub` file: `ssh-ed25519 AAAA… comment`
     ");
 }
 
@@ -271,7 +271,7 @@ fn overlays_that_are_not_there() {
     ");
     let unused = Profile::default().uses(&["common"]).settings("docker", "source = \"debian\"");
     insta::assert_snapshot!(refused(&unused), @"
-    error: `magi.toml` line 14: `[overlays.docker]` sets an overlay that isn't used
+    error: `magi.toml` line 14: `[overlays.docker]` has settings for an overlay that isn't used
     hint: add `docker` to `overlays.use`, or remove the table
     ");
 }
@@ -454,7 +454,7 @@ fn secrets_that_others_can_read_or_that_are_broken() {
 fn a_key_with_several_lines_or_options_cannot_slip_into_sysconf() {
     insta::assert_snapshot!(refused(&Profile::default().keys(&format!("{:?}", format!("{KEY}\nhostname=evil")))), @"
     error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: it has more than one line
-    hint: a key is one line: `ssh-ed25519 AAAA… comment`
+    hint: give the one line of the `.pub` file: `ssh-ed25519 AAAA… comment`
     ");
 }
 

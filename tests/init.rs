@@ -22,7 +22,7 @@ fn writes_what_a_build_needs_and_never_overwrites() {
     home/.gitignore
     home/profiles/magi.secrets.toml
     ");
-    insta::assert_snapshot!(ran.stderr, @"made the cluster's secrets, `home/profiles/magi.secrets.toml`; keep it, and keep it private");
+    insta::assert_snapshot!(ran.stderr, @"generated the cluster's secrets in `home/profiles/magi.secrets.toml`: keep this file, and keep it private");
     let secrets = sandbox.work("home/profiles/magi.secrets.toml");
     assert_eq!(mode(&secrets), 0o600);
     let ignored = fs::read_to_string(sandbox.work("home/.gitignore")).expect("text");
@@ -35,8 +35,8 @@ fn writes_what_a_build_needs_and_never_overwrites() {
     }
     let before = fs::read(sandbox.work("home/profiles/magi.toml")).expect("a profile");
     insta::assert_snapshot!(sandbox.run(&["init", "home"]).failed(2), @"
-    error: `home/profiles/magi.toml` is there already
-    hint: edit it, choose another folder, or put it aside and begin anew with `--force`
+    error: `home/profiles/magi.toml` already exists
+    hint: edit this profile, choose another folder, or start a new cluster with `--force`
     ");
     assert_eq!(fs::read(sandbox.work("home/profiles/magi.toml")).expect("a profile"), before);
     // A build has all that it needs, and changes nothing.
@@ -82,7 +82,7 @@ fn secrets_without_a_profile_are_left_alone() {
     let ran = sandbox.run(&["init"]).ok();
     insta::assert_snapshot!(ran.stderr, @"
     add `*.secrets.toml`, `*.old` and `out/` to `./.gitignore`
-    `./profiles/magi.secrets.toml` is there already and stays as it is
+    `./profiles/magi.secrets.toml` already exists and was not changed
     ");
     assert_eq!(fs::read_to_string(&secrets).expect("secrets"), "[k3s]\n");
     assert_eq!(mode(&secrets), 0o640);

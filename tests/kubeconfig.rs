@@ -52,7 +52,11 @@ fn secrets_are_made_if_there_are_none_for_every_node() {
     let sandbox = Sandbox::new();
     fs::remove_dir_all(sandbox.path("home/.ssh")).expect("a folder");
     let first = sandbox.run(&["kubeconfig"]).ok();
-    assert!(first.stderr.contains("made the cluster's secrets, `magi.secrets.toml`"), "{}", first.stderr);
+    assert!(
+        first.stderr.contains("generated the cluster's secrets in `magi.secrets.toml`"),
+        "{}",
+        first.stderr
+    );
     let made = fs::read_to_string(sandbox.work("magi.secrets.toml")).expect("secrets");
     let second = sandbox.run(&["kubeconfig", "-q"]).ok();
     assert_eq!((second.stdout, second.stderr), (first.stdout, String::new()));
@@ -66,7 +70,7 @@ fn without_an_overlay_that_has_one() {
     Profile::small(&["docker"]).write(&sandbox);
     insta::assert_snapshot!(sandbox.run(&["kubeconfig", "-p", "magi.toml"]).failed(2), @"
     error: no overlay of this profile has `client/kubeconfig.j2`
-    hint: add one that has it to `overlays.use`; this profile has `firstboot`, `common`, `docker`
+    hint: add an overlay with this file to `overlays.use`; this profile has `firstboot`, `common`, `docker`
     ");
 }
 
@@ -108,7 +112,7 @@ fn merged_into_the_users_own() {
     let sandbox = sandbox();
     let ran = merge(&sandbox, None, &[]).ok();
     insta::assert_snapshot!(sandbox.normalised(&ran.stdout), @"[sandbox]/home/.kube/config");
-    insta::assert_snapshot!(ran.stderr, @"the context is `magi`: `kubectl --context magi get nodes`");
+    insta::assert_snapshot!(ran.stderr, @"merged as context `magi`: try `kubectl --context magi get nodes`");
     let file = sandbox.path("home/.kube/config");
     assert_eq!((mode(&file), mode(file.parent().expect("a folder"))), (0o600, 0o700));
     let once = fs::read_to_string(&file).expect("text");

@@ -347,7 +347,11 @@ fn one_node_or_several_by_name() {
 fn secrets_are_made_once_private_and_used_again() {
     let sandbox = Sandbox::new();
     let first = sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
-    assert!(first.stderr.contains("made the cluster's secrets, `magi.secrets.toml`"), "{}", first.stderr);
+    assert!(
+        first.stderr.contains("generated the cluster's secrets in `magi.secrets.toml`"),
+        "{}",
+        first.stderr
+    );
     let secrets = sandbox.work("magi.secrets.toml");
     assert_eq!(mode(&secrets), 0o600);
     let (made, image) =
@@ -380,7 +384,7 @@ fn without_a_key_a_pair_is_made_and_told() {
     let sandbox = Sandbox::new();
     fs::remove_file(sandbox.path("home/.ssh/id_ed25519.pub")).expect("the key");
     let ran = sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
-    assert!(ran.stderr.contains("made a new pair, `magi_ed25519`"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("generated the pair `magi_ed25519`"), "{}", ran.stderr);
     assert_eq!(mode(&sandbox.work("magi_ed25519")), 0o600);
     let public = fs::read_to_string(sandbox.work("magi_ed25519.pub")).expect("a public key");
     if have(&["ssh-keygen"]) {

@@ -367,8 +367,8 @@ fn the_secrets_where_their_files_name_belongs_are_not_told() {
     let mut command = sandbox.command(&["kubeconfig"]);
     let ran = sandbox.ran(&command.env("MAGI_IMAGE_SECRETS", "").output().expect("the binary"));
     insta::assert_snapshot!(ran.failed(2), @"
-    error: the variable `MAGI_IMAGE_SECRETS` is set, but empty
-    hint: give it a file or folder, or unset it
+    error: the environment variable `MAGI_IMAGE_SECRETS` is empty
+    hint: set it to a path, or unset it
     ");
 }
 

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! Commands and options. The doc comments of options and commands are their help texts.
 
 use std::path::PathBuf;
 
@@ -9,64 +9,60 @@ use crate::output::compress::ImageFormat;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    failed
+  1    failed for another reason
   2    wrong usage, profile or overlay
   3    verification failed: a hash, a signature or the read-back differs
-  4    network or cache
+  4    network or cache failed
   130  interrupted";
 
 /// Builds ready-to-flash Raspberry Pi images that become a k3s cluster by themselves.
 #[derive(Debug, Parser)]
 #[command(name = "magi-image", version, after_help = EXIT_CODES, max_term_width = 100)]
 #[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct Cli {
-    /// What to do.
+pub(super) struct Cli {
     #[command(subcommand)]
-    pub(crate) command: Command,
-    /// Options of every command.
+    pub(super) command: Command,
     #[command(flatten)]
-    pub(crate) shared: Shared,
+    pub(super) shared: SharedOptions,
 }
 
-/// Options that every command takes.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Shared options")]
-pub(crate) struct Shared {
-    /// The profile [default: profiles/magi.toml, else the one built in]
+pub(super) struct SharedOptions {
+    /// The profile [default: profiles/magi.toml if it exists, else the built-in profile]
     #[arg(long, short = 'p', global = true, value_name = "FILE", env = "MAGI_IMAGE_PROFILE")]
-    pub(crate) profile: Option<PathBuf>,
-    /// The base image instead of the profile's: a built-in name (`sample`), a URL or a file
+    pub(super) profile: Option<PathBuf>,
+    /// A base image instead of the profile's: a built-in name such as `sample`, a URL or a file
     #[arg(long, short = 'b', global = true, value_name = "NAME|URL|FILE")]
-    pub(crate) base: Option<String>,
-    /// Where images go
+    pub(super) base: Option<String>,
+    /// The folder for images
     #[arg(long, short = 'o', global = true, value_name = "DIR", default_value = "out")]
-    pub(crate) out_dir: PathBuf,
-    /// Where downloads and unpacked bases are kept [default: the user's cache folder]
+    pub(super) out_dir: PathBuf,
+    /// The folder for downloads and unpacked bases [default: magi-image in the user's cache folder]
     #[arg(long, global = true, value_name = "DIR", env = "MAGI_IMAGE_CACHE_DIR")]
-    pub(crate) cache_dir: Option<PathBuf>,
-    /// The cluster's secrets [default: NAME.secrets.toml beside the profile]
+    pub(super) cache_dir: Option<PathBuf>,
+    /// The file with the cluster's secrets [default: NAME.secrets.toml beside the profile NAME.toml]
     #[arg(long, global = true, value_name = "FILE", env = "MAGI_IMAGE_SECRETS", hide_env_values = true)]
-    pub(crate) secrets: Option<PathBuf>,
-    /// Use only what is in the cache
+    pub(super) secrets: Option<PathBuf>,
+    /// Use only files from the cache, no network
     #[arg(long, global = true)]
-    pub(crate) offline: bool,
-    /// No progress and no notes, only data and errors
+    pub(super) offline: bool,
+    /// Print data and errors only, no progress and no notes
     #[arg(long, short = 'q', global = true)]
-    pub(crate) quiet: bool,
-    /// Data as JSON on stdout
+    pub(super) quiet: bool,
+    /// Print data as JSON
     #[arg(long, global = true)]
-    pub(crate) json: bool,
+    pub(super) json: bool,
 }
 
-/// The commands.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub(super) enum Command {
     /// Write a profile, an overlays folder and a cluster's secrets to start from
     Init {
-        /// Where
+        /// The folder to write to
         #[arg(default_value = ".", value_name = "DIR")]
         dir: PathBuf,
-        /// Begin anew where a profile or secrets are; what was there is kept as `….old`
+        /// Start a new cluster: an existing profile and its secrets are renamed to `….old` first
         #[arg(long)]
         force: bool,
     },
@@ -76,58 +72,54 @@ pub(crate) enum Command {
         command: BaseCommand,
     },
     /// Build one image for each node
-    Build(Build),
-    /// Show what build would write, secrets masked
+    Build(BuildArgs),
+    /// Show what `build` would write, with secrets masked
     Plan {
-        /// For which nodes.
         #[command(flatten)]
-        nodes: Nodes,
-        /// How the base is trusted.
+        nodes: NodeArgs,
         #[command(flatten)]
-        trust: Trust,
-        /// The ssh key instead of the profile's.
+        trust: TrustArgs,
         #[command(flatten)]
-        ssh: SshKey,
+        ssh: SshArgs,
     },
-    /// Download and verify everything that build needs
+    /// Download and verify everything that `build` needs
     Fetch {
-        /// How the base is trusted.
         #[command(flatten)]
-        trust: Trust,
-        /// Forget what `magi.lock` says and take what is published now
+        trust: TrustArgs,
+        /// Fetch what is published now and renew `magi.lock`
         #[arg(long)]
         update: bool,
     },
     /// Show what is in an image
     Inspect {
-        /// An image, raw or compressed
+        /// The image, raw or compressed
         image: PathBuf,
     },
     /// Check that an image still holds what its manifest says
     Verify {
-        /// An image, raw or compressed
+        /// The image, raw or compressed
         image: PathBuf,
         /// The manifest [default: the one beside the image]
         #[arg(long, value_name = "FILE")]
         manifest: Option<PathBuf>,
     },
-    /// Print what kubectl needs to reach the cluster, even before a node was switched on
+    /// Print a kubeconfig for kubectl; it is valid before the first node boots
     Kubeconfig {
-        /// Put it into the first file of `KUBECONFIG`, or `~/.kube/config`, instead
+        /// Merge into the first file of `KUBECONFIG`, else into `~/.kube/config`, instead of printing
         #[arg(long)]
         merge: bool,
-        /// Replace entries of the same name that are for another server
+        /// Replace entries of the same name that belong to another cluster
         #[arg(long, requires = "merge")]
         force: bool,
     },
-    /// Print completions for a shell
+    /// Print a completion script for a shell
     Completions {
-        /// Which
+        /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print a manual page: magi-image's, or that of one command
+    /// Print a manual page, of magi-image or of one command
     Man {
-        /// Which command's
+        /// The command [default: magi-image itself]
         #[arg(value_parser = commands())]
         command: Option<String>,
     },
@@ -135,7 +127,7 @@ pub(crate) enum Command {
 
 /// The commands of `base`.
 #[derive(Debug, Subcommand)]
-pub(crate) enum BaseCommand {
+pub(super) enum BaseCommand {
     /// List the built-in names: family, boards, verification, cached or not
     List,
     /// Show what is in a base, and whether it can be built on
@@ -144,7 +136,7 @@ pub(crate) enum BaseCommand {
         #[arg(value_name = "NAME|URL|FILE")]
         base: String,
         #[command(flatten)]
-        trust: Trust,
+        trust: TrustArgs,
     },
 }
 
@@ -153,57 +145,50 @@ fn commands() -> clap::builder::PossibleValuesParser {
     ["init", "base", "build", "plan", "fetch", "inspect", "verify", "kubeconfig", "completions", "man"].into()
 }
 
-/// `build`.
 #[derive(Debug, Args)]
-pub(crate) struct Build {
-    /// Which nodes.
+pub(super) struct BuildArgs {
     #[command(flatten)]
-    pub(crate) nodes: Nodes,
-    /// The form of the images
+    pub(super) nodes: NodeArgs,
+    /// The file format of the images
     #[arg(long, value_enum, default_value_t = FormatArg::Raw)]
-    pub(crate) format: FormatArg,
-    /// How many images or blocks are worked on at once [default: one for each processor]
+    pub(super) format: FormatArg,
+    /// The number of threads [default: one for each processor]
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) jobs: Option<u16>,
-    /// How the base is trusted.
+    pub(super) jobs: Option<u16>,
     #[command(flatten)]
-    pub(crate) trust: Trust,
-    /// The ssh key instead of the profile's.
+    pub(super) trust: TrustArgs,
     #[command(flatten)]
-    pub(crate) ssh: SshKey,
+    pub(super) ssh: SshArgs,
 }
 
-/// Which nodes: some or all, never by accident.
+/// Some nodes or all of them; there is no default.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub(crate) struct Nodes {
-    /// A node of the profile; may be given several times
+pub(super) struct NodeArgs {
+    /// A node of the profile; can be repeated
     #[arg(long = "node", short = 'n', value_name = "NAME", num_args = 1..)]
-    pub(crate) names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// Every node of the profile
     #[arg(long)]
-    pub(crate) all: bool,
+    pub(super) all: bool,
 }
 
-/// How much the base is trusted.
 #[derive(Debug, Args)]
-pub(crate) struct Trust {
-    /// Take a base for which no checksum is known
+pub(super) struct TrustArgs {
+    /// Accept a base image without a known checksum
     #[arg(long)]
-    pub(crate) insecure_no_checksum: bool,
+    pub(super) insecure_no_checksum: bool,
 }
 
-/// A key from the command line.
 #[derive(Debug, Args)]
-pub(crate) struct SshKey {
-    /// A public key file to log in with, instead of the profile's
+pub(super) struct SshArgs {
+    /// A public key file for root's login, instead of the profile's keys
     #[arg(long, value_name = "FILE")]
-    pub(crate) ssh_key: Option<PathBuf>,
+    pub(super) ssh_key: Option<PathBuf>,
 }
 
-/// The forms of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FormatArg {
+pub(super) enum FormatArg {
     /// .img
     Raw,
     /// .img.xz

@@ -1,4 +1,4 @@
-//! Draws an inspection: partitions to scale, then what is in them.
+//! Draws an inspection as text: the partitions to scale, then a list of facts.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,10 @@ use crate::disk::table::TableKind;
 use crate::image::inspect::{InspectedPartition, Inspection};
 use crate::text;
 
-/// The text for a terminal of `width` columns.
+/// Columns of the narrowest box, enough for a partition number or `free`.
+const MIN_CELLS: usize = 5;
+
+/// `width` is in columns.
 pub(super) fn draw(inspection: &Inspection, width: usize) -> String {
     let mut text = String::new();
     let kind = match inspection.table {
@@ -15,9 +18,9 @@ pub(super) fn draw(inspection: &Inspection, width: usize) -> String {
         TableKind::Gpt => "GPT",
         TableKind::HybridGpt => "GPT with a hybrid MBR",
     };
-    let packed = if inspection.compressed { ", compressed" } else { "" };
+    let compressed = if inspection.compressed { ", compressed" } else { "" };
     let _ = writeln!(text, "{}", inspection.file.display());
-    let _ = writeln!(text, "{}{packed}, {kind}, disk {}\n", text::size(inspection.size), inspection.id);
+    let _ = writeln!(text, "{}{compressed}, {kind}, disk {}\n", text::size(inspection.size), inspection.id);
     text.push_str(&bar(inspection, width));
     for part in &inspection.partitions {
         text.push_str(&describe(part));
@@ -29,15 +32,14 @@ pub(super) fn draw(inspection: &Inspection, width: usize) -> String {
     text
 }
 
-/// The columns of the terminal; 80 where there is none.
+/// Columns of the terminal, 80 without a terminal.
 pub(super) fn columns() -> usize {
     let columns = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
     columns.unwrap_or(80).clamp(40, 160)
 }
 
-/// One row of boxes, each as wide as its share of the disk but wide enough for its number.
+/// A row of boxes, each as wide as its share of the disk and at least [`MIN_CELLS`] wide.
 fn bar(inspection: &Inspection, width: usize) -> String {
-    const LEAST: usize = 5;
     let mut parts: Vec<(u64, u64, String)> = Vec::new();
     let mut end = 0;
     let mut sorted: Vec<_> = inspection.partitions.iter().map(|p| &p.probed.partition).collect();
@@ -52,16 +54,16 @@ fn bar(inspection: &Inspection, width: usize) -> String {
     if inspection.size > end {
         parts.push((end, inspection.size, String::new()));
     }
-    // Slivers between partitions (the table itself, alignment) are not worth a box.
+    // Small gaps between partitions (the table itself, alignment) get no box.
     let visible =
         |(start, end, name): &(u64, u64, String)| !name.is_empty() || (end - start) * 20 > inspection.size;
     parts.retain(visible);
     let total: u64 = parts.iter().map(|(start, end, _)| end - start).sum();
-    let room = width.saturating_sub(2 + parts.len() * (LEAST + 1));
+    let room = width.saturating_sub(2 + parts.len() * (MIN_CELLS + 1));
     let (mut edge, mut middle) = (String::from("  +"), String::from("  |"));
     for (start, end, name) in &parts {
         let share = u128::from(end - start) * room as u128 / u128::from(total.max(1));
-        let cells = LEAST + usize::try_from(share).unwrap_or(0);
+        let cells = MIN_CELLS + usize::try_from(share).unwrap_or(0);
         let label = if name.is_empty() { "free" } else { name };
         let _ = write!(edge, "{}+", "-".repeat(cells));
         let _ = write!(middle, "{label:^cells$}|");
@@ -111,10 +113,10 @@ fn facts(inspection: &Inspection) -> Vec<(&'static str, String)> {
             }
         }
     }
-    if let Some(origin) = &inspection.manifest {
-        let sample = if origin.sample { ", the built-in sample: not for flashing" } else { "" };
-        facts.push(("node", format!("{} of cluster {}", origin.node, origin.cluster)));
-        facts.push(("base", format!("{}{sample}", origin.base)));
+    if let Some(build) = &inspection.manifest {
+        let sample = if build.sample { ", the built-in sample: not for flashing" } else { "" };
+        facts.push(("node", format!("{} of cluster {}", build.node, build.cluster)));
+        facts.push(("base", format!("{}{sample}", build.base)));
     }
     facts
 }

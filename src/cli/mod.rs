@@ -1,4 +1,4 @@
-//! The command line: parses, calls the library, reports. It decides nothing.
+//! The command line: parses arguments, calls the library, prints results and errors.
 
 mod args;
 mod commands;
@@ -25,12 +25,12 @@ pub fn run() -> ExitCode {
             if e.use_stderr()
                 && let Some(empty) = EmptyVariable::find() =>
         {
-            return told(&empty.into());
+            return report(&empty.into());
         }
-        // clap prints help to stdout with 0 and complaints to stderr with 2: both as the contract has it.
+        // clap prints help to stdout with exit code 0, and usage errors to stderr with 2.
         Err(e) => e.exit(),
     };
-    // A second signal ends at once; temporary files then stay until the next build cleans them.
+    // A second signal exits at once; temporary files then stay until the next build removes them.
     let handler = ctrlc::set_handler(|| {
         if interrupt::check().is_err() {
             std::process::exit(Exit::Interrupted as i32);
@@ -38,29 +38,29 @@ pub fn run() -> ExitCode {
         interrupt::raise();
     });
     if let Err(e) = handler {
-        eprintln!("warning: signals won't be handled: {e}");
+        eprintln!("warning: cannot install the signal handler: {e}");
     }
     match commands::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whatever broke off when a signal came, the signal is why.
+        // The only place that decides the exit code of an interruption: after a signal, any error is its consequence.
         Err(_) if interrupt::check().is_err() => {
             eprintln!("error: {}", interrupt::Interrupted);
             ExitCode::from(Exit::Interrupted as u8)
         }
-        Err(error) => told(&error),
+        Err(error) => report(&error),
     }
 }
 
-fn told(error: &Error) -> ExitCode {
+fn report(error: &Error) -> ExitCode {
     let styled = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     eprint!("{}", report::error(error, styled));
     ExitCode::from(error.exit() as u8)
 }
 
-/// A variable that is set to nothing, as a workflow does with a secret that it doesn't have. clap would speak
-/// of an option that nobody wrote.
+/// An empty variable, such as from a workflow's missing secret. clap's own message would name an option that
+/// the user didn't type.
 #[derive(Debug, thiserror::Error)]
-#[error("the variable `{0}` is set, but empty")]
+#[error("the environment variable `{0}` is empty")]
 struct EmptyVariable(&'static str);
 
 impl EmptyVariable {
@@ -75,6 +75,6 @@ impl Explain for EmptyVariable {
         Exit::Usage
     }
     fn hint(&self) -> Option<String> {
-        Some("give it a file or folder, or unset it".into())
+        Some("set it to a path, or unset it".into())
     }
 }

@@ -1,4 +1,4 @@
-//! Data on stdout, as text or JSON.
+//! Prints data to stdout, as text or JSON.
 
 use std::io::Write as _;
 
@@ -6,20 +6,18 @@ use serde::Serialize;
 
 use crate::error::{Explain, Result};
 
-/// Writing to stdout failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to stdout")]
 pub(super) struct OutputError(#[source] pub(super) std::io::Error);
 
 impl Explain for OutputError {}
 
-/// Prints `value` as indented JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|e| OutputError(e.into()))?;
     print(format!("{text}\n"))
 }
 
-/// Prints `content`. A reader that closed the pipe (`| head`) has read what it wanted: no error.
+/// A closed pipe is no error: the reader, such as `head`, needs no more.
 pub(super) fn print(content: impl AsRef<[u8]>) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(content.as_ref()).and_then(|()| stdout.flush()) {

@@ -1,4 +1,4 @@
-//! Progress on stderr: bars on a terminal, one plain line for each finished piece of work elsewhere.
+//! Progress on stderr: bars on a terminal, one plain line for each finished task elsewhere.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,15 +9,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 use crate::progress::{Progress, Silent, Task};
 use crate::text;
 
-/// Label, bar, bytes, rate, time left. At 40 columns the bar is gone and the rest just fits.
+/// Label, bar, bytes, rate, time left. At 40 columns there is no bar, and the rest just fits.
 const KNOWN: &str = "{msg:21!} {wide_bar} {size:>5} {rate:>7} {eta:>3}";
 const KNOWN_IN_COLOUR: &str = "{msg:21!} {wide_bar:.cyan/dim} {size:>5} {rate:>7} {eta:>3}";
 /// Without a total there is neither bar nor time left.
 const UNKNOWN: &str = "{wide_msg} {size:>5} {rate:>7}    ";
 
-/// What this process should use: silence if `quiet`, bars if stderr is a terminal, else lines.
-#[must_use]
-pub(crate) fn on_stderr(quiet: bool) -> Box<dyn Progress> {
+/// Nothing with `quiet`, bars if stderr is a terminal, else lines.
+pub(super) fn on_stderr(quiet: bool) -> Box<dyn Progress> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if quiet {
         Box::new(Silent)
@@ -28,7 +27,7 @@ pub(crate) fn on_stderr(quiet: bool) -> Box<dyn Progress> {
     }
 }
 
-/// What a finished piece of work leaves on the screen or in the log.
+/// The line for a finished task.
 fn done(label: &str, bytes: u64) -> String {
     if bytes == 0 { format!("{label} … done") } else { format!("{label} … done ({})", text::size(bytes)) }
 }
@@ -43,7 +42,7 @@ impl<W: Write> Lines<W> {
 
     fn say(&self, text: &str) {
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A closed stderr is no reason to fail a build.
+        // A closed stderr must not fail a build.
         let _ = writeln!(out, "{text}");
     }
 }
@@ -74,7 +73,7 @@ impl<W: Write + Send> Task for Line<W> {
     }
 }
 
-/// A bar for each task under way; finished ones leave a line above.
+/// A bar for each running task. A finished task leaves a line above the bars.
 struct Bars {
     bars: MultiProgress,
     colour: bool,
@@ -121,7 +120,7 @@ impl Task for Bar {
 }
 
 impl Drop for Bar {
-    /// What failed shouldn't stand above its error as a half-full bar.
+    /// Removes the bar of a failed task, which would stay half full above the error.
     fn drop(&mut self) {
         if !self.bar.is_finished() {
             self.bar.finish_and_clear();
@@ -138,7 +137,7 @@ fn style(template: &str) -> ProgressStyle {
             let _ = out.write_str(&text::short_size(state.pos()));
         })
         .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-            // Saturates, and a rate is never negative.
+            // The cast saturates, and a rate is never negative.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             let rate = state.per_sec() as u64;
             let _ = write!(out, "{}/s", text::short_size(rate));
@@ -151,17 +150,17 @@ mod tests {
 
     use super::*;
 
-    /// A terminal that keeps what it is given.
+    /// A terminal that keeps its output.
     #[derive(Debug, Clone)]
-    struct Paper {
+    struct FakeTerminal {
         columns: u16,
         text: Arc<Mutex<String>>,
     }
 
-    impl Paper {
+    impl FakeTerminal {
         fn bars(columns: u16) -> (Bars, Self) {
-            let paper = Self { columns, text: Arc::default() };
-            (Bars::new(ProgressDrawTarget::term_like(Box::new(paper.clone())), false), paper)
+            let terminal = Self { columns, text: Arc::default() };
+            (Bars::new(ProgressDrawTarget::term_like(Box::new(terminal.clone())), false), terminal)
         }
 
         fn read(&self) -> String {
@@ -169,7 +168,7 @@ mod tests {
         }
     }
 
-    impl TermLike for Paper {
+    impl TermLike for FakeTerminal {
         fn width(&self) -> u16 {
             self.columns
         }
@@ -188,7 +187,7 @@ mod tests {
         fn write_line(&self, text: &str) -> io::Result<()> {
             self.write_str(text)
         }
-        /// Bars are padded to the full width instead of ended, so each piece is a line.
+        /// Bars are padded to the full width and have no line end: each call is a line.
         fn write_str(&self, text: &str) -> io::Result<()> {
             self.text.lock().unwrap().extend([text.trim_end(), "\n"]);
             Ok(())
@@ -204,7 +203,7 @@ mod tests {
     #[test]
     fn bars_fit_the_terminal() {
         for columns in [10, 40, 41, 80, 200] {
-            let (bars, paper) = Paper::bars(columns);
+            let (bars, terminal) = FakeTerminal::bars(columns);
             let known = bars.start("balthazar: compressing", Some(2_621_440_000));
             let unknown = bars.start("k3s-arm64", None);
             for task in [&known, &unknown] {
@@ -212,7 +211,7 @@ mod tests {
                 task.advance(1_000_000_000);
             }
             bars.note("made a key");
-            let text = paper.read();
+            let text = terminal.read();
             let longest = text.lines().map(|line| line.chars().count()).max();
             if columns >= 40 {
                 assert!(longest <= Some(columns.into()), "{columns} columns:\n{text}");
@@ -224,20 +223,20 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_bar_leaves_a_line_and_a_failed_one_nothing() {
-        let (bars, paper) = Paper::bars(80);
+    fn finished_task_leaves_a_line_and_failed_task_leaves_none() {
+        let (bars, terminal) = FakeTerminal::bars(80);
         let task = bars.start("caspar: writing", Some(100));
         task.advance(100);
         task.finish();
         drop(task);
-        assert!(paper.read().contains("caspar: writing … done (100 bytes)"));
+        assert!(terminal.read().contains("caspar: writing … done (100 bytes)"));
         drop(bars.start("melchior: writing", Some(100)));
-        assert!(!paper.read().contains("melchior: writing … done"));
-        assert!(!paper.read().contains('\u{1b}'), "{:?}", paper.read());
+        assert!(!terminal.read().contains("melchior: writing … done"));
+        assert!(!terminal.read().contains('\u{1b}'), "{:?}", terminal.read());
     }
 
     #[test]
-    fn lines_come_at_the_end_only() {
+    fn lines_are_printed_for_finished_tasks_only() {
         let lines = Lines::new(Vec::new());
         let first = lines.start("melchior: writing", Some(12_897_484));
         lines.start("caspar: fails", None).advance(5);

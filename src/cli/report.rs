@@ -1,10 +1,10 @@
-//! Errors as the user sees them.
+//! Prints errors: message, causes, hint.
 
 use std::fmt::Write as _;
 
 use crate::error::Error;
 
-/// The message, its causes and the hint, each on lines of its own.
+/// Message, causes and hint, each on its own line.
 pub(super) fn error(error: &Error, styled: bool) -> String {
     let paint = |code: &str, text: &str| {
         if styled { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
@@ -23,7 +23,7 @@ pub(super) fn error(error: &Error, styled: bool) -> String {
     text
 }
 
-/// Names come from images and servers: control characters must not reach the terminal.
+/// Replaces control characters, which names from images and servers may contain.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }

@@ -1,4 +1,4 @@
-//! What a build leaves: compressed images and manifests.
+//! The files that a build writes: compressed images and manifests. Nothing here knows partitions or file systems.
 
 pub(crate) mod compress;
 pub(crate) mod manifest;

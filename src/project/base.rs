@@ -1,4 +1,4 @@
-//! The project's base and the files that its overlays want: fetched, verified, unpacked, surveyed.
+//! Fetches the project's base and the files that its overlays need.
 
 use std::path::{Path, PathBuf};
 
@@ -12,21 +12,18 @@ use crate::fetch::lock::Lock;
 use crate::plan::Want;
 use crate::profile::Node;
 
-/// The file beside the profile that keeps URL, size and hash of every input.
+/// The lock file beside the profile: URL, size and hash of every input.
 pub(super) const LOCK_FILE: &str = "magi.lock";
 
-/// What fetching works with: the cache, the network, and the lock with the expected hashes.
 pub(super) struct FetchContext {
     pub(super) cache: Cache,
     pub(super) client: Client,
     pub(super) lock: Lock,
 }
 
-/// A base, fetched, verified, unpacked and surveyed.
+/// A base that was fetched, verified, unpacked and surveyed.
 pub(super) struct Base {
-    /// Where it is and what it was made from.
     pub(super) prepared: Prepared,
-    /// What is in it.
     pub(super) survey: Survey,
 }
 
@@ -41,12 +38,12 @@ impl Project<'_> {
         Ok(FetchContext { cache, client, lock: Lock::load(&self.lock_path())? })
     }
 
-    /// Fetches, verifies and unpacks the base, as far as the cache doesn't have it, and surveys it.
+    /// The base: from the cache, or fetched, verified and unpacked.
     pub(super) fn base(&self, context: &mut FetchContext) -> Result<Base> {
         let choice = &self.profile.base;
         let insecure_no_checksum = self.options.insecure_no_checksum;
         let request = match &self.options.base {
-            // Pin and key belong to the profile's base, not to another one.
+            // The profile's `sha256` and OpenPGP key belong to the profile's base only.
             Some(other) => base::Request {
                 source: other,
                 sha256: None,
@@ -72,7 +69,7 @@ impl Project<'_> {
         Ok(Base { prepared, survey })
     }
 
-    /// Fetches and verifies every file that the overlays want on `nodes`; on the sample, placeholders.
+    /// Fetches and verifies every file that the overlays need on `nodes`. The sample gets placeholders.
     pub(super) fn assets(&self, base: &Base, context: &mut FetchContext, nodes: &[&Node]) -> Result<Fetched> {
         let mut wants: Vec<Want> = Vec::new();
         for node in nodes {

@@ -11,28 +11,30 @@ use crate::output::compress::ImageFormat;
 use crate::plan::Plan;
 use crate::progress::Progress;
 
-/// What is built.
 #[derive(Debug, Clone)]
 pub(crate) struct BuildRequest {
-    /// The nodes' names; all nodes if there is no name.
+    /// Names of nodes; empty for all nodes.
     pub(crate) nodes: Vec<String>,
     pub(crate) out_dir: PathBuf,
     pub(crate) format: ImageFormat,
-    /// How many threads, over all nodes; one for each processor if not given.
+    /// Threads for all nodes together; `None` for one for each processor.
     pub(crate) jobs: Option<usize>,
 }
 
-/// What was built.
 #[derive(Debug)]
-pub(crate) struct Built {
+pub(crate) struct BuildSummary {
     /// In the profile's order.
     pub(crate) images: Vec<BuiltImage>,
-    /// Whether the base was the built-in sample: the images don't boot.
+    /// Whether the base was the built-in sample, whose images don't boot.
     pub(crate) sample: bool,
 }
 
-/// Builds the images of `request`; nothing is left of an image that fails.
-pub(crate) fn build(options: Options, request: &BuildRequest, progress: &dyn Progress) -> Result<Built> {
+/// Builds the images of `request`. A failed image leaves no file.
+pub(crate) fn build(
+    options: Options,
+    request: &BuildRequest,
+    progress: &dyn Progress,
+) -> Result<BuildSummary> {
     let project = Project::open(options, NewKeys::Keep, progress)?;
     let nodes = project.nodes(&request.nodes)?;
     let mut context = project.fetch_context()?;
@@ -53,19 +55,19 @@ pub(crate) fn build(options: Options, request: &BuildRequest, progress: &dyn Pro
         progress,
     };
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-    let images = all(&images, &plans, request.jobs.unwrap_or_else(processors))?;
-    Ok(Built { images, sample: base.prepared.sample })
+    let images = build_all(&images, &plans, request.jobs.unwrap_or_else(processors))?;
+    Ok(BuildSummary { images, sample: base.prepared.sample })
 }
 
-/// Builds every plan's image, several at once; the first error ends the rest.
-fn all(images: &NodeImages<'_>, plans: &[Plan], jobs: usize) -> Result<Vec<BuiltImage>> {
+/// Builds the images of all plans, several in parallel. After an error no further image is started.
+fn build_all(images: &NodeImages<'_>, plans: &[Plan], jobs: usize) -> Result<Vec<BuiltImage>> {
     std::fs::create_dir_all(images.out_dir).map_err(FileError::new("create", images.out_dir))?;
     let workers = jobs.clamp(1, plans.len().max(1));
     let threads = (jobs / workers).max(1);
     let next = AtomicUsize::new(0);
     let work = || -> Result<Vec<(usize, BuiltImage)>> {
         let mut built = Vec::new();
-        while let Some((index, plan)) = take(plans, &next) {
+        while let Some((index, plan)) = take_next(plans, &next) {
             let doing = || format!("building the image of `{}`", plan.node);
             let outcome = images.build(plan, threads).while_doing(doing);
             if outcome.is_err() {
@@ -86,7 +88,7 @@ fn all(images: &NodeImages<'_>, plans: &[Plan], jobs: usize) -> Result<Vec<Built
     Ok(built.into_iter().map(|(_, built)| built).collect())
 }
 
-fn take<'p>(plans: &'p [Plan], next: &AtomicUsize) -> Option<(usize, &'p Plan)> {
+fn take_next<'p>(plans: &'p [Plan], next: &AtomicUsize) -> Option<(usize, &'p Plan)> {
     let index = next.fetch_add(1, Ordering::Relaxed);
     plans.get(index).map(|plan| (index, plan))
 }

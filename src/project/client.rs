@@ -1,4 +1,4 @@
-//! Files that an overlay has for the user's own machine, such as a kubeconfig.
+//! Client files: files that an overlay renders for the user's own machine, such as a kubeconfig.
 
 use super::Project;
 use crate::compose::PlanError;
@@ -6,27 +6,16 @@ use crate::compose::render::{Rendered, Scope};
 use crate::error::{Exit, Explain, Result};
 use crate::text::listed;
 
-/// Why there is no such file for the user's machine.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ClientFileError {
-    /// No overlay has it.
+enum ClientFileError {
     #[error("no overlay of this profile has `client/{name}.j2`")]
-    Nobody {
-        /// Its name.
+    Missing {
         name: String,
-        /// The overlays there are.
-        uses: Vec<String>,
+        /// The overlays of the profile.
+        overlays: Vec<String>,
     },
-    /// Two have it.
     #[error("overlays `{first}` and `{second}` both have `client/{name}.j2`")]
-    Both {
-        /// One.
-        first: String,
-        /// The other.
-        second: String,
-        /// Its name.
-        name: String,
-    },
+    Duplicate { first: String, second: String, name: String },
 }
 
 impl Explain for ClientFileError {
@@ -35,33 +24,32 @@ impl Explain for ClientFileError {
     }
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Nobody { uses, .. } if uses.is_empty() => "`overlays.use` is empty".into(),
-            Self::Nobody { uses, .. } => {
-                format!("add one that has it to `overlays.use`; this profile has {}", listed(uses.iter()))
-            }
-            Self::Both { .. } => "remove one of them from `overlays.use`".into(),
+            Self::Missing { overlays, .. } if overlays.is_empty() => "`overlays.use` is empty".into(),
+            Self::Missing { overlays, .. } => format!(
+                "add an overlay with this file to `overlays.use`; this profile has {}",
+                listed(overlays.iter())
+            ),
+            Self::Duplicate { .. } => "remove one of them from `overlays.use`".into(),
         })
     }
 }
 
 impl Project<'_> {
-    /// Renders the client file `name` of the overlay that has it. Makes and saves the secrets of all nodes if
-    /// they don't exist.
+    /// Renders the client file `name` of the overlay that has it. Generates and saves missing secrets of all
+    /// nodes.
     pub(super) fn client_file(&self, name: &str) -> Result<Rendered> {
         let mut found = self.overlays.iter().flat_map(|o| o.client.iter().map(move |file| (o, file)));
         let mut named = found.by_ref().filter(|(_, file)| file.name == name);
         let Some((overlay, file)) = named.next() else {
-            return Err(ClientFileError::Nobody { name: name.to_owned(), uses: self.overlay_names() }.into());
+            let overlays = self.overlay_names();
+            return Err(ClientFileError::Missing { name: name.to_owned(), overlays }.into());
         };
         if let Some((other, _)) = named.next() {
             let (first, second) = (overlay.name.clone(), other.name.clone());
-            return Err(ClientFileError::Both { first, second, name: name.to_owned() }.into());
+            return Err(ClientFileError::Duplicate { first, second, name: name.to_owned() }.into());
         }
-        let nodes = self.profile.nodes.iter().map(Some);
-        let shared =
-            self.saved_secrets_of(nodes.chain([None]), self.secret_store()?)?.pop().unwrap_or_default();
-        let own = shared.get(&overlay.name).cloned().unwrap_or_default();
-        let scope = Scope::new(overlay, self.cluster_values(overlay, None), own);
+        let secrets = self.shared_secrets()?.remove(&overlay.name).unwrap_or_default();
+        let scope = Scope::new(overlay, self.cluster_values(overlay, None), secrets);
         let text = std::str::from_utf8(&file.bytes).map_err(|_| PlanError::NotText(file.shown.clone()))?;
         Ok(scope.file(&file.shown, text)?)
     }

@@ -1,4 +1,4 @@
-//! `fetch`: everything that a build needs, downloaded and verified.
+//! `fetch`: downloads and verifies everything that a build needs.
 
 use super::{NewKeys, Options, Project};
 use crate::digest::Sha256;
@@ -6,19 +6,18 @@ use crate::error::Result;
 use crate::profile::Node;
 use crate::progress::Progress;
 
-/// What `fetch` leaves in cache and lock.
 #[derive(Debug, serde::Serialize)]
 pub(crate) struct FetchSummary {
-    /// The base's built-in name, or its file's.
+    /// The built-in name or the file name of the base.
     base: String,
     /// Of the base as published.
     sha256: Sha256,
-    /// The lock file.
+    /// Path of the lock file.
     lock: String,
 }
 
-/// Downloads and verifies everything that `build --all` needs; with `update`, what is published now instead of
-/// what the lock says.
+/// Downloads and verifies everything that `build --all` needs. With `update`, what is published now replaces
+/// what the lock file names.
 pub(crate) fn fetch(options: Options, update: bool, progress: &dyn Progress) -> Result<FetchSummary> {
     let project = Project::open(options, NewKeys::Discard, progress)?;
     let mut context = project.fetch_context()?;

@@ -1,63 +1,109 @@
-//! Whether git would take the secrets along.
+//! Whether git ignores the secrets: a commit would publish them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What must be in a `.gitignore` above the secrets.
-pub(crate) const SECRETS: &str = "*.secrets.toml";
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-/// The line that is missing and the `.gitignore` where it belongs, if `secrets` lies in a git repository none
-/// of whose `.gitignore` files names it, by its name or by a folder's.
-pub(crate) fn missing(secrets: &Path) -> Option<(String, PathBuf)> {
-    let secrets = std::path::absolute(secrets).ok()?;
-    let name = secrets.file_name()?.to_str()?.to_owned();
-    let line = if name.ends_with(&SECRETS[1..]) { SECRETS.to_owned() } else { name };
-    for folder in secrets.ancestors().skip(1) {
-        let ignored = folder.join(".gitignore");
-        let below = secrets.strip_prefix(folder).ok()?;
-        let parts: Vec<_> = below.iter().filter_map(|part| part.to_str()).collect();
-        let anchored = parts.join("/");
-        let named = |pattern: &str| {
-            let pattern = pattern.trim().trim_end_matches('/');
-            pattern == line
-                || pattern.trim_start_matches('/') == anchored
-                || parts.contains(&pattern.trim_start_matches('/'))
-        };
-        if fs::read_to_string(&ignored).is_ok_and(|text| text.lines().any(named)) {
-            return None;
-        }
-        if folder.join(".git").exists() {
-            return Some((line, ignored));
-        }
-    }
-    None
+/// The rule for all secrets files.
+pub(super) const SECRETS_RULE: &str = "*.secrets.toml";
+
+/// A rule that a `.gitignore` lacks.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct MissingRule {
+    pub(super) rule: String,
+    pub(super) file: PathBuf,
 }
 
-/// Whether the `.gitignore` at `path` is there and names the secrets.
-pub(crate) fn names_them(path: &Path) -> bool {
-    fs::read_to_string(path).is_ok_and(|text| text.lines().any(|line| line.trim() == SECRETS))
+/// The rule that is missing if `secrets` lies in a git repository and isn't ignored.
+pub(super) fn missing_rule(secrets: &Path) -> Option<MissingRule> {
+    let secrets = std::path::absolute(secrets).ok()?;
+    let repository = secrets.ancestors().skip(1).find(|folder| folder.join(".git").exists())?;
+    if is_ignored(repository, &secrets) {
+        return None;
+    }
+    let name = secrets.file_name()?.to_str()?;
+    let rule = if name.ends_with(&SECRETS_RULE[1..]) { SECRETS_RULE } else { name };
+    Some(MissingRule { rule: rule.to_owned(), file: repository.join(".gitignore") })
+}
+
+/// Whether git ignores `path` in a repository at `root`. Like git, reads the user's global excludes,
+/// `.git/info/exclude` and every `.gitignore` on the way down; the last rule that matches wins, and nothing
+/// below an ignored folder is included again.
+pub(super) fn is_ignored(root: &Path, path: &Path) -> bool {
+    let Ok(below) = path.strip_prefix(root) else { return false };
+    let mut exclude = GitignoreBuilder::new(root);
+    exclude.add(root.join(".git/info/exclude"));
+    let mut rules = vec![GitignoreBuilder::new(root).build_global().0];
+    rules.extend(exclude.build());
+    let mut at = root.to_path_buf();
+    below.iter().any(|part| {
+        rules.push(Gitignore::new(at.join(".gitignore")).0);
+        at.push(part);
+        let is_folder = at != path;
+        let found = rules.iter().rev().map(|rules| rules.matched(&at, is_folder)).find(|m| !m.is_none());
+        found.is_some_and(|found| found.is_ignore())
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::process::Command;
+
     use super::*;
 
     #[test]
-    fn only_a_repository_that_would_take_them_is_warned_of() {
+    fn only_secrets_in_a_repository_need_a_rule() {
         let dir = tempfile::tempdir().unwrap();
         let (home, secrets) = (dir.path(), dir.path().join("profiles/magi.secrets.toml"));
         fs::create_dir_all(home.join("profiles")).unwrap();
-        assert_eq!(missing(&secrets), None);
+        assert_eq!(missing_rule(&secrets), None);
         fs::create_dir(home.join(".git")).unwrap();
-        let ignored = home.join(".gitignore");
-        assert_eq!(missing(&secrets), Some((SECRETS.to_owned(), ignored.clone())));
-        fs::write(&ignored, "out/\n*.secrets.toml\n").unwrap();
-        assert_eq!(missing(&secrets), None);
+        let file = home.join(".gitignore");
+        assert_eq!(
+            missing_rule(&secrets),
+            Some(MissingRule { rule: SECRETS_RULE.into(), file: file.clone() })
+        );
+        fs::write(&file, "out/\n*.secrets.toml\n").unwrap();
+        assert_eq!(missing_rule(&secrets), None);
         let other = home.join("private/ci.toml");
-        assert_eq!(missing(&other), Some(("ci.toml".to_owned(), ignored.clone())));
-        for line in ["ci.toml", "private/", "/private", "/private/ci.toml"] {
-            fs::write(&ignored, line).unwrap();
-            assert_eq!(missing(&other), None, "{line}");
+        assert_eq!(missing_rule(&other), Some(MissingRule { rule: "ci.toml".into(), file }));
+    }
+
+    #[test]
+    fn rules_mean_the_same_as_in_git() {
+        let (root, nested, exclude) = (".gitignore", "private/.gitignore", ".git/info/exclude");
+        let cases: [(&[(&str, &str)], bool); 14] = [
+            (&[(root, "ci.toml")], true),
+            (&[(root, "private/")], true),
+            (&[(root, "/private")], true),
+            (&[(root, "/private/ci.toml")], true),
+            (&[(root, "*.toml")], true),
+            (&[(root, "**/c?.toml")], true),
+            (&[(root, "/ci.toml")], false),
+            (&[(root, "# ci.toml")], false),
+            (&[(root, "ci.toml/")], false),
+            (&[(root, "*.toml\n!ci.toml")], false),
+            (&[(root, "private/\n!private/ci.toml")], true),
+            (&[(root, "ci.toml"), (nested, "!ci.toml")], false),
+            (&[(nested, "/ci.toml")], true),
+            (&[(exclude, "/private/ci.toml")], true),
+        ];
+        for (files, expected) in cases {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("private/ci.toml");
+            for folder in ["private", ".git/info"] {
+                fs::create_dir_all(dir.path().join(folder)).unwrap();
+            }
+            for (name, rules) in files {
+                fs::write(dir.path().join(name), rules).unwrap();
+            }
+            assert_eq!(is_ignored(dir.path(), &path), expected, "{files:?}");
+            let git = |args: &[&str]| Command::new("git").current_dir(dir.path()).args(args).output();
+            if git(&["init", "-q"]).is_ok_and(|output| output.status.success()) {
+                let output = git(&["check-ignore", "-q", "private/ci.toml"]).unwrap();
+                assert_eq!(output.status.success(), expected, "git itself: {files:?}");
+            }
         }
     }
 }

@@ -1,16 +1,18 @@
-//! `init`: a profile, an overlays folder and a cluster's secrets to start from.
+//! `init`: writes a profile, an overlays folder and a cluster's secrets to start from.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Options, Project, gitignore};
-use crate::builtin;
+use super::gitignore::{self, SECRETS_RULE};
+use super::{Options, Project};
 use crate::error::{Exit, Explain, FileError, Result};
 use crate::profile::DEFAULT_PATH;
 use crate::progress::Progress;
 
-const IGNORED: &str = "\
-# images, and what must not be published
+const PROFILE: &[u8] = include_bytes!("../../profiles/magi.toml");
+
+const GITIGNORE: &str = "\
+# images, and files that must not be published
 /out
 *.secrets.toml
 *.old
@@ -19,30 +21,29 @@ magi_ed25519
 magi_ed25519.pub
 ";
 
-const OVERLAYS: &str = "\
+const OVERLAYS_README: &str = "\
 # Your overlays
 
-A folder here with an `overlay.toml` is an overlay: name it in `overlays.use` of the profile. One with
-the name of a built-in overlay takes its place.
+A folder here with an `overlay.toml` is an overlay: name it in `overlays.use` of the profile. An overlay with
+the name of a built-in one replaces it.
 ";
 
-/// A profile is there already.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}` is there already", .0.display())]
-struct Exists(PathBuf);
+#[error("`{}` already exists", .0.display())]
+struct ProfileExists(PathBuf);
 
-impl Explain for Exists {
+impl Explain for ProfileExists {
     fn exit(&self) -> Exit {
         Exit::Usage
     }
     fn hint(&self) -> Option<String> {
-        Some("edit it, choose another folder, or put it aside and begin anew with `--force`".into())
+        Some("edit this profile, choose another folder, or start a new cluster with `--force`".into())
     }
 }
 
-/// Writes the files into `dir` and gives their paths; `secrets` is where the secrets go instead of beside the
-/// profile. Nothing that exists is changed; with `force` an old profile and its secrets are put aside. If
-/// anything fails, all is as it was.
+/// Writes the files into `dir` and returns their paths. `secrets` is a path for the secrets instead of the one
+/// beside the profile. Existing files stay unchanged; with `force` an existing profile and its secrets are
+/// renamed first. An error undoes all changes.
 pub(crate) fn init(
     dir: &Path,
     secrets: Option<&Path>,
@@ -52,40 +53,44 @@ pub(crate) fn init(
     let profile = dir.join(DEFAULT_PATH);
     let secrets = secrets.map_or_else(|| profile.with_extension("secrets.toml"), Path::to_path_buf);
     if profile.exists() && secrets.exists() && !force {
-        return Err(Exists(profile).into());
+        return Err(ProfileExists(profile).into());
     }
-    let mut changes = Changes::default();
+    let mut changes = FileChanges::default();
     if force {
         for old in [&profile, &secrets] {
-            changes.put_aside(old, progress)?;
+            changes.rename_to_old(old, progress)?;
         }
     }
-    let text = builtin::file(DEFAULT_PATH).unwrap_or_default();
-    changes.write(&profile, text)?;
-    changes.write(&dir.join("overlays/README.md"), OVERLAYS.as_bytes())?;
-    changes.write(&dir.join(".gitignore"), IGNORED.as_bytes())?;
-    warn_of_publishing(&dir.join(".gitignore"), progress);
+    changes.write(&profile, PROFILE)?;
+    changes.write(&dir.join("overlays/README.md"), OVERLAYS_README.as_bytes())?;
+    changes.write(&dir.join(".gitignore"), GITIGNORE.as_bytes())?;
+    // An existing `.gitignore` is not changed.
+    if !gitignore::is_ignored(dir, &profile.with_extension("secrets.toml")) {
+        let file = dir.join(".gitignore");
+        let file = file.display();
+        progress.note(&format!("add `{SECRETS_RULE}`, `*.old` and `out/` to `{file}`"));
+    }
     if secrets.exists() {
-        progress.note(&format!("`{}` is there already and stays as it is", secrets.display()));
+        progress.note(&format!("`{}` already exists and was not changed", secrets.display()));
     } else {
         let options =
             Options { profile: Some(profile), secrets: Some(secrets.clone()), ..Options::default() };
-        Project::without_ssh_keys(options, progress)?.make_secrets()?;
+        Project::without_ssh_keys(options, progress)?.create_secrets()?;
         changes.written.push(secrets);
     }
     Ok(changes.keep())
 }
 
-/// What was done so far; undone when it is dropped.
+/// Changes to the file system. A drop without [`FileChanges::keep`] undoes them.
 #[derive(Default)]
-struct Changes {
+struct FileChanges {
     renamed: Vec<(PathBuf, PathBuf)>,
     folders: Vec<PathBuf>,
     written: Vec<PathBuf>,
 }
 
-impl Changes {
-    /// Writes a file that isn't there yet, and the folders it lies in.
+impl FileChanges {
+    /// Creates a file and its folders. An existing file stays unchanged.
     fn write(&mut self, path: &Path, content: &[u8]) -> Result<()> {
         if path.exists() {
             return Ok(());
@@ -98,8 +103,8 @@ impl Changes {
         Ok(fs::write(path, content).map_err(FileError::new("write", path))?)
     }
 
-    /// Renames `path` to the first of `….old`, `….old.2`, … that is free: what was secret once isn't lost.
-    fn put_aside(&mut self, path: &Path, progress: &dyn Progress) -> Result<()> {
+    /// Renames `path` to the first free name of `….old`, `….old.2` and so on: no old secret is overwritten.
+    fn rename_to_old(&mut self, path: &Path, progress: &dyn Progress) -> Result<()> {
         if !path.exists() {
             return Ok(());
         }
@@ -116,12 +121,12 @@ impl Changes {
             old = named(&format!(".old.{number}"));
         }
         fs::rename(path, &old).map_err(FileError::new("rename", path))?;
-        progress.note(&format!("`{}` is now `{}`", path.display(), old.display()));
+        progress.note(&format!("renamed `{}` to `{}`", path.display(), old.display()));
         self.renamed.push((path.to_path_buf(), old));
         Ok(())
     }
 
-    /// It stays; gives what was written.
+    /// Makes the changes permanent and returns the written files.
     fn keep(mut self) -> Vec<PathBuf> {
         self.renamed.clear();
         self.folders.clear();
@@ -129,9 +134,9 @@ impl Changes {
     }
 }
 
-impl Drop for Changes {
+impl Drop for FileChanges {
     fn drop(&mut self) {
-        // Best effort: the error that brought us here is the one to be told.
+        // Errors are ignored: the error that caused the undo is the one to report.
         for path in &self.written {
             let _ = fs::remove_file(path);
         }
@@ -141,12 +146,5 @@ impl Drop for Changes {
         for (path, old) in &self.renamed {
             let _ = fs::rename(old, path);
         }
-    }
-}
-
-/// A `.gitignore` that was there is its owner's.
-fn warn_of_publishing(path: &Path, progress: &dyn Progress) {
-    if !gitignore::names_them(path) {
-        progress.note(&format!("add `{}`, `*.old` and `out/` to `{}`", gitignore::SECRETS, path.display()));
     }
 }

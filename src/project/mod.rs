@@ -1,5 +1,5 @@
-//! A profile with everything that it names: opened, checked, with its secrets and its lock. `build`, `plan`,
-//! `fetch`, `init` and `kubeconfig` are one call each; the command line only shows what they return.
+//! A profile with everything that it names: overlays, settings, secrets, lock file. `build`, `plan`, `fetch`,
+//! `init` and `kubeconfig` are one call each. Nothing here knows the command line or the terminal.
 
 mod base;
 mod bases;
@@ -40,8 +40,8 @@ use crate::progress::Progress;
 use crate::secrets::Store;
 use crate::text::nearest;
 
-/// Everything that is read before anything is fetched.
-pub(crate) struct Project<'a> {
+/// Everything that is read before the first download.
+struct Project<'a> {
     profile: Profile,
     options: Options,
     overlays: Vec<Overlay>,
@@ -51,7 +51,7 @@ pub(crate) struct Project<'a> {
     progress: &'a dyn Progress,
 }
 
-/// Whether new ssh keys are written when there are none. What is only shown must not leave files behind.
+/// What happens to a new ssh key pair. Commands that only show something write no files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NewKeys {
     Keep,
@@ -68,12 +68,12 @@ impl<'a> Project<'a> {
         Ok(project)
     }
 
-    /// The same without ssh keys and plans: enough for the cluster's secrets and the client's files.
+    /// The same without ssh keys and rehearsal: enough for the cluster's secrets and for client files.
     fn without_ssh_keys(options: Options, progress: &'a dyn Progress) -> Result<Self> {
         let profile = Profile::load(options.profile.as_deref())?;
         let library = OverlayLibrary::beside(&profile.folder);
         let overlays = library.collect(&profile.uses, &profile.source)?;
-        every_table_is_used(&profile, &overlays)?;
+        check_overlay_tables(&profile, &overlays)?;
         let (mut settings, mut included) = (BTreeMap::new(), BTreeMap::new());
         for overlay in &overlays {
             let written = Written {
@@ -88,8 +88,8 @@ impl<'a> Project<'a> {
         Ok(Self { profile, options, overlays, settings, included, ssh_keys: Vec::new(), progress })
     }
 
-    /// Makes every plan once with stand-ins for what isn't known yet, so that an error in a template is found
-    /// before a download, not after it.
+    /// Composes every plan with placeholders for base, secrets and downloads, so that an error in a template is
+    /// found before the first download.
     fn rehearse(&self) -> Result<()> {
         let source = self.options.base.as_deref().unwrap_or(&self.profile.base.image);
         let facts = expected_facts(source);
@@ -114,23 +114,23 @@ impl<'a> Project<'a> {
         }
     }
 
-    /// The nodes called `names`, or all of them if there is no name.
+    /// The nodes with these names; all nodes if `names` is empty.
     fn nodes(&self, names: &[String]) -> Result<Vec<&Node>> {
         Ok(self.profile.select(names)?)
     }
 
-    /// The names of the overlays, in the order they are applied.
+    /// In the order of application.
     fn overlay_names(&self) -> Vec<String> {
         self.overlays.iter().map(|o| o.name.clone()).collect()
     }
 
-    /// What a template sees of the cluster alone.
+    /// The variables of a template that don't depend on a node.
     fn cluster_values(
         &self,
         overlay: &Overlay,
         more: impl IntoIterator<Item = (String, Value)>,
     ) -> BTreeMap<String, Value> {
-        let settings = self.settings.get(&overlay.name).cloned().unwrap_or_default();
+        let settings = self.settings[&overlay.name].clone();
         let mut values = context::of_cluster(&self.profile);
         values.insert("settings".into(), Value::from(Serde(settings)));
         values.insert("uses".into(), Value::from(self.overlay_names()));
@@ -139,15 +139,16 @@ impl<'a> Project<'a> {
     }
 }
 
-/// Refuses `[overlays.NAME]` of an overlay that isn't used.
-fn every_table_is_used(profile: &Profile, used: &[Overlay]) -> Result<(), DocumentError> {
+/// Refuses `[overlays.NAME]` for an overlay that isn't in `overlays.use`.
+fn check_overlay_tables(profile: &Profile, used: &[Overlay]) -> Result<(), DocumentError> {
     let names = || used.iter().map(|o| o.name.as_str());
     let Some((name, table)) = profile.settings.iter().find(|(name, _)| !names().any(|used| used == **name))
     else {
         return Ok(());
     };
-    let error =
-        profile.source.error(table.at, format!("`[overlays.{name}]` sets an overlay that isn't used"));
+    let error = profile
+        .source
+        .error(table.at, format!("`[overlays.{name}]` has settings for an overlay that isn't used"));
     Err(match nearest(name, names()) {
         Some(near) => error.hinting(format!("did you mean `{near}`?")),
         None => error.hinting(format!("add `{name}` to `overlays.use`, or remove the table")),

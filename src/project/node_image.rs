@@ -1,5 +1,5 @@
-//! One node's image with everything beside it: written, read back, hashed, compressed, and only then renamed to
-//! its final name.
+//! One node's image with its checksum and its manifest: written, read back, hashed and compressed under
+//! temporary names, and renamed together at the end.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::text;
 
-/// What all images of a build share.
+/// What all images of one build have in common.
 pub(super) struct NodeImages<'a> {
     pub(super) base: &'a Base,
     pub(super) out_dir: &'a Path,
@@ -26,12 +26,11 @@ pub(super) struct NodeImages<'a> {
     /// The folder for compressed blocks of the base.
     pub(super) block_cache: PathBuf,
     pub(super) cluster: &'a str,
-    /// In the order they are applied.
+    /// In the order of application.
     pub(super) overlays: Vec<String>,
     pub(super) progress: &'a dyn Progress,
 }
 
-/// A finished image.
 #[derive(Debug, serde::Serialize)]
 pub(crate) struct BuiltImage {
     pub(crate) node: String,
@@ -45,10 +44,10 @@ pub(crate) struct BuiltImage {
 }
 
 impl NodeImages<'_> {
-    /// Builds the image of `plan`, its checksum and its manifest, or leaves nothing.
+    /// Builds the image of `plan`, its checksum and its manifest. An error leaves no file.
     pub(super) fn build(&self, plan: &Plan, threads: usize) -> Result<BuiltImage> {
         let name = format!("magi-{}.img", plan.node);
-        // A killed build of another format may have left a partial file with secrets in it.
+        // A killed build with another format may have left a partial file, which holds secrets.
         for format in [ImageFormat::Xz, ImageFormat::Zst, ImageFormat::Gz] {
             atomic::sweep(&self.out_dir.join(format!("{name}.{}", format.extension())));
         }
@@ -104,7 +103,7 @@ impl NodeImages<'_> {
         let prepared = &self.base.prepared;
         let task = self.progress.start(&format!("{}: compressing", plan.node), Some(prepared.raw_size));
         let file = File::open(&prepared.raw_path).map_err(FileError::new("read", &prepared.raw_path))?;
-        let base = BaseBlocks { file: &file, sha256: prepared.raw_sha256, kept: &self.block_cache };
+        let base = BaseBlocks { file: &file, sha256: prepared.raw_sha256, cache_folder: &self.block_cache };
         let done = compress::compress(raw.file(), target.file(), self.format, threads, &base, &*task)?;
         task.finish();
         Ok((target, FileRecord { file: file_name, size: done.size, sha256: done.sha256 }))

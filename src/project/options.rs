@@ -1,36 +1,33 @@
-//! What the command line says about a project.
+//! The options of every command that opens a project.
 
 use std::path::PathBuf;
 
 use crate::error::{Exit, Explain};
 
-/// Options of every command that opens a project.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
-    /// The profile's file; without one, see `Profile::load`.
+    /// The profile; for the default, see `Profile::load`.
     pub(crate) profile: Option<PathBuf>,
-    /// A base instead of the profile's.
+    /// A base instead of the profile's: a built-in name, a URL or a path.
     pub(crate) base: Option<String>,
-    /// The secrets file instead of the one beside the profile.
+    /// A secrets file instead of the one beside the profile.
     pub(crate) secrets: Option<PathBuf>,
-    /// The cache folder instead of the user's.
+    /// A cache folder instead of the user's.
     pub(crate) cache_dir: Option<PathBuf>,
-    /// Use only what is in the cache.
+    /// Use only files from the cache.
     pub(crate) offline: bool,
-    /// Accept a base without any known checksum.
+    /// Accept a base without a known checksum.
     pub(crate) insecure_no_checksum: bool,
     /// A public key file instead of the profile's keys.
     pub(crate) ssh_key: Option<PathBuf>,
 }
 
 impl Options {
-    /// The cache folder: the named one, or the user's.
     pub(super) fn cache_dir(&self) -> Result<PathBuf, NoCacheFolder> {
         self.cache_dir.clone().or_else(users_cache).ok_or(NoCacheFolder)
     }
 }
 
-/// No folder for the cache is known.
 #[derive(Debug, thiserror::Error)]
 #[error("no cache folder: neither `XDG_CACHE_HOME` nor a home folder is known")]
 pub(super) struct NoCacheFolder;
@@ -40,7 +37,7 @@ impl Explain for NoCacheFolder {
         Exit::Network
     }
     fn hint(&self) -> Option<String> {
-        Some("name one with `--cache-dir`".into())
+        Some("name a folder with `--cache-dir`".into())
     }
 }
 

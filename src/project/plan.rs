@@ -1,4 +1,4 @@
-//! `plan`: what a build would write.
+//! `plan`: shows what `build` would write.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::image;
 use crate::plan::Plan;
 use crate::progress::Progress;
 
-/// The plans of the nodes called `names`, or of all; each was held against the base.
+/// The plans of the nodes with these names, or of all nodes. A plan that doesn't fit the base is an error.
 pub(crate) fn plan(options: Options, names: &[String], progress: &dyn Progress) -> Result<Vec<Plan>> {
     let project = Project::open(options, NewKeys::Discard, progress)?;
     let nodes = project.nodes(names)?;

@@ -1,9 +1,11 @@
-//! The cluster's secrets for the nodes of a project.
+//! The secrets of the project's nodes, from the secrets file or new.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Project, gitignore};
+use super::Project;
+use super::gitignore::{self, MissingRule};
 use crate::compose::render::Scope;
 use crate::compose::{NodeSecrets, context};
 use crate::error::Result;
@@ -19,40 +21,46 @@ impl Project<'_> {
         self.options.secrets.clone().unwrap_or_else(beside)
     }
 
-    /// A file that was named must exist: a misspelt name would begin another cluster.
+    /// Opens the secrets file. A file that the user named must exist: with a misspelt name, new secrets would
+    /// start another cluster.
     pub(super) fn secret_store(&self) -> Result<Store> {
         Store::open(&self.secrets_path(), self.options.secrets.is_some())
     }
 
-    /// The secrets of `nodes`; new ones are saved before anything is made with them.
+    /// The secrets of `nodes`. New secrets are saved before an image is built with them.
     pub(super) fn saved_secrets(&self, nodes: &[&Node]) -> Result<Vec<NodeSecrets>> {
-        self.saved_secrets_of(nodes.iter().copied().map(Some), self.secret_store()?)
-    }
-
-    /// The secrets of each of `whose`: of a node, or those that all nodes share.
-    pub(super) fn saved_secrets_of<'n>(
-        &self,
-        whose: impl Iterator<Item = Option<&'n Node>>,
-        mut store: Store,
-    ) -> Result<Vec<NodeSecrets>> {
-        let secrets = whose.map(|node| self.secrets_of(node, &mut store)).collect::<Result<_>>()?;
+        let mut store = self.secret_store()?;
+        let secrets = self.secrets_of_all(nodes, &mut store)?;
         self.save(&mut store)?;
         Ok(secrets)
     }
 
-    /// The secrets of `nodes` without saving new ones: for showing a plan.
+    /// The secrets of `nodes` without saving new ones: `plan` writes no file.
     pub(super) fn unsaved_secrets(&self, nodes: &[&Node]) -> Result<Vec<NodeSecrets>> {
+        self.secrets_of_all(nodes, &mut self.secret_store()?)
+    }
+
+    /// The secrets that all nodes share. Generates and saves missing secrets of all nodes.
+    pub(super) fn shared_secrets(&self) -> Result<NodeSecrets> {
         let mut store = self.secret_store()?;
-        nodes.iter().map(|node| self.secrets_of(Some(node), &mut store)).collect()
+        self.secrets_of_all(&self.profile.nodes, &mut store)?;
+        let shared = self.secrets_of(None, &mut store)?;
+        self.save(&mut store)?;
+        Ok(shared)
     }
 
-    /// Makes and saves the secrets of all nodes as far as they don't exist, in a new file too.
-    pub(super) fn make_secrets(&self) -> Result<()> {
-        let store = Store::open(&self.secrets_path(), false)?;
-        self.saved_secrets_of(self.profile.nodes.iter().map(Some), store).map(drop)
+    /// Generates and saves missing secrets of all nodes. Creates the file if it doesn't exist.
+    pub(super) fn create_secrets(&self) -> Result<()> {
+        let mut store = Store::open(&self.secrets_path(), false)?;
+        self.secrets_of_all(&self.profile.nodes, &mut store)?;
+        self.save(&mut store)
     }
 
-    /// Writes the new secrets of `store`, and says so.
+    fn secrets_of_all(&self, nodes: &[impl Borrow<Node>], store: &mut Store) -> Result<Vec<NodeSecrets>> {
+        nodes.iter().map(|node| self.secrets_of(Some(node.borrow()), store)).collect()
+    }
+
+    /// Writes the file if `store` has new secrets, with a note to the user.
     fn save(&self, store: &mut Store) -> Result<()> {
         if !store.has_grown() {
             return Ok(());
@@ -60,20 +68,23 @@ impl Project<'_> {
         let is_new = store.is_new();
         store.save()?;
         let path = store.path().display();
-        let what = if is_new { "made" } else { "added to" };
-        self.progress.note(&format!("{what} the cluster's secrets, `{path}`; keep it, and keep it private"));
-        if let Some((line, path)) = gitignore::missing(store.path()) {
-            let path = path.display();
-            self.progress.note(&format!("git doesn't ignore the secrets yet: add `{line}` to `{path}`"));
+        self.progress.note(&if is_new {
+            format!("generated the cluster's secrets in `{path}`: keep this file, and keep it private")
+        } else {
+            format!("added new secrets to `{path}`: keep this file, and keep it private")
+        });
+        if let Some(MissingRule { rule, file }) = gitignore::missing_rule(store.path()) {
+            let file = file.display();
+            self.progress.note(&format!("git doesn't ignore the secrets: add `{rule}` to `{file}`"));
         }
         Ok(())
     }
 
-    /// The secrets of a node, or without one those that all nodes share.
+    /// The secrets of a node; for `None`, those that all nodes share.
     pub(super) fn secrets_of(&self, node: Option<&Node>, store: &mut Store) -> Result<NodeSecrets> {
         let mut secrets = NodeSecrets::new();
         for overlay in &self.overlays {
-            // Names in certificates don't depend on the base, which a secret outlives; only those of a node's
+            // Names in certificates must not depend on the base: a secret outlives it. Only the names in a node's
             // own certificates depend on the node.
             let scope = |node: Option<&Node>| {
                 let node = node.map(|node| ("node".to_owned(), context::of_node(node)));

@@ -2,14 +2,14 @@
 
 use super::options;
 use crate::base::{ListedBase, Verification};
-use crate::cli::args::{BaseCommand, Shared};
+use crate::cli::args::{BaseCommand, SharedOptions};
 use crate::cli::drawing;
 use crate::cli::output::{json, print};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::project::{self, ShownBase};
 
-pub(super) fn run(shared: &Shared, command: &BaseCommand, progress: &dyn Progress) -> Result<()> {
+pub(super) fn run(shared: &SharedOptions, command: &BaseCommand, progress: &dyn Progress) -> Result<()> {
     match command {
         BaseCommand::List => {
             let bases = project::list_bases(&options(shared, None, None))?;

@@ -1,14 +1,14 @@
 //! `build`
 
 use super::options;
-use crate::cli::args::{Build, Shared};
+use crate::cli::args::{BuildArgs, SharedOptions};
 use crate::cli::output::{json, print};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::project::{self, BuildRequest};
 use crate::text;
 
-pub(super) fn run(shared: &Shared, args: &Build, progress: &dyn Progress) -> Result<()> {
+pub(super) fn run(shared: &SharedOptions, args: &BuildArgs, progress: &dyn Progress) -> Result<()> {
     let request = BuildRequest {
         nodes: args.nodes.names.clone(),
         out_dir: shared.out_dir.clone(),
@@ -20,7 +20,7 @@ pub(super) fn run(shared: &Shared, args: &Build, progress: &dyn Progress) -> Res
         return json(&built.images);
     }
     if built.sample {
-        progress.note("made on the built-in sample: for trying, not for flashing");
+        progress.note("built on the built-in sample: to try the tool, not to flash");
     }
     let lines = built.images.iter().map(|i| format!("{}  {}\n", i.image.display(), text::size(i.size)));
     print(lines.collect::<String>())

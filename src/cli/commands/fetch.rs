@@ -1,14 +1,19 @@
 //! `fetch`
 
 use super::options;
-use crate::cli::args::{Shared, Trust};
+use crate::cli::args::{SharedOptions, TrustArgs};
 use crate::cli::output::json;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::project;
 
-pub(super) fn run(shared: &Shared, trust: &Trust, update: bool, progress: &dyn Progress) -> Result<()> {
+pub(super) fn run(
+    shared: &SharedOptions,
+    trust: &TrustArgs,
+    update: bool,
+    progress: &dyn Progress,
+) -> Result<()> {
     let summary = project::fetch(options(shared, Some(trust), None), update, progress)?;
-    progress.note("everything that `build --all` needs is in the cache: `build --offline` works now");
+    progress.note("the cache holds everything that `build --all` needs; `build --offline` works now");
     if shared.json { json(&summary) } else { Ok(()) }
 }

@@ -1,13 +1,13 @@
 //! `kubeconfig`
 
 use super::options;
-use crate::cli::args::Shared;
+use crate::cli::args::SharedOptions;
 use crate::cli::output::{json, print};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::project;
 
-pub(super) fn run(shared: &Shared, merge: bool, force: bool, progress: &dyn Progress) -> Result<()> {
+pub(super) fn run(shared: &SharedOptions, merge: bool, force: bool, progress: &dyn Progress) -> Result<()> {
     let options = options(shared, None, None);
     if !merge {
         let kubeconfig = project::kubeconfig(options, progress)?;
@@ -18,6 +18,6 @@ pub(super) fn run(shared: &Shared, merge: bool, force: bool, progress: &dyn Prog
         return json(&merged);
     }
     let context = &merged.context;
-    progress.note(&format!("the context is `{context}`: `kubectl --context {context} get nodes`"));
+    progress.note(&format!("merged as context `{context}`: try `kubectl --context {context} get nodes`"));
     print(format!("{}\n", merged.file))
 }

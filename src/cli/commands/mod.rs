@@ -11,12 +11,11 @@ mod man;
 mod plan;
 mod verify;
 
-use super::args::{Cli, Command, Shared, SshKey, Trust};
+use super::args::{Cli, Command, SharedOptions, SshArgs, TrustArgs};
 use super::progress;
 use crate::error::Result;
 use crate::project::Options;
 
-/// Runs the command that was typed.
 pub(super) fn run(cli: &Cli) -> Result<()> {
     let shared = &cli.shared;
     let progress = progress::on_stderr(shared.quiet);
@@ -35,7 +34,7 @@ pub(super) fn run(cli: &Cli) -> Result<()> {
     }
 }
 
-fn options(shared: &Shared, trust: Option<&Trust>, ssh: Option<&SshKey>) -> Options {
+fn options(shared: &SharedOptions, trust: Option<&TrustArgs>, ssh: Option<&SshArgs>) -> Options {
     Options {
         profile: shared.profile.clone(),
         base: shared.base.clone(),

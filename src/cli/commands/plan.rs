@@ -1,7 +1,7 @@
 //! `plan`
 
 use super::options;
-use crate::cli::args::{Nodes, Shared, SshKey, Trust};
+use crate::cli::args::{NodeArgs, SharedOptions, SshArgs, TrustArgs};
 use crate::cli::output::{json, print};
 use crate::error::Result;
 use crate::plan::show;
@@ -9,10 +9,10 @@ use crate::progress::Progress;
 use crate::project;
 
 pub(super) fn run(
-    shared: &Shared,
-    nodes: &Nodes,
-    trust: &Trust,
-    ssh: &SshKey,
+    shared: &SharedOptions,
+    nodes: &NodeArgs,
+    trust: &TrustArgs,
+    ssh: &SshArgs,
     progress: &dyn Progress,
 ) -> Result<()> {
     let plans = project::plan(options(shared, Some(trust), Some(ssh)), &nodes.names, progress)?;

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use crate::cli::args::Shared;
+use crate::cli::args::SharedOptions;
 use crate::cli::output::{json, print};
 use crate::error::Result;
 use crate::image::verify::verify;
 use crate::progress::Progress;
 
 pub(super) fn run(
-    shared: &Shared,
+    shared: &SharedOptions,
     image: &Path,
     manifest: Option<&Path>,
     progress: &dyn Progress,

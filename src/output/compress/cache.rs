@@ -1,5 +1,4 @@
-//! The packed blocks of a base, by their number. Only ever a shortcut: what can't be read or kept is packed
-//! again.
+//! The packed blocks of a base, by their number. A block that can't be read or kept is packed again.
 
 use std::fs;
 use std::io::Write as _;
@@ -7,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Sha256;
 
-/// Bytes of the hash behind each entry's content.
-const SEAL: usize = 64;
+/// Bytes of the SHA-256, in hex, at the end of each file.
+const CHECKSUM: usize = 64;
 
 pub(super) struct BlockCache {
     folder: PathBuf,
@@ -20,14 +19,15 @@ impl BlockCache {
         Self { folder: kept.join(base.to_string()).join(recipe) }
     }
 
-    /// The packed form of the base's block with this number, if it is there and whole.
+    /// The packed block with this number; `None` if it is missing or damaged.
     pub(super) fn get(&self, number: usize) -> Option<Vec<u8>> {
         let mut content = fs::read(self.path(number)).ok()?;
-        let seal = content.split_off(content.len().checked_sub(SEAL)?);
-        (Sha256::of(&content).to_string().as_bytes() == seal).then_some(content)
+        let checksum = content.split_off(content.len().checked_sub(CHECKSUM)?);
+        (Sha256::of(&content).to_string().as_bytes() == checksum).then_some(content)
     }
 
-    /// Keeps it, atomically; a full disk is no reason to fail.
+    /// Writes atomically and ignores errors: a full disk must not fail the build. `files::atomic` would search
+    /// the folder for stale files before each of its hundreds of blocks.
     pub(super) fn keep(&self, number: usize, packed: &[u8]) {
         let _ = fs::create_dir_all(&self.folder).and_then(|()| {
             let mut staged = tempfile::NamedTempFile::new_in(&self.folder)?;

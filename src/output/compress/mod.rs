@@ -1,6 +1,6 @@
-//! Compressed images, made of independent blocks: several threads work on one image, and the base's blocks
-//! (nearly all of them: a node differs in a few) are kept from one build to the next. Blocks that differ
-//! from the base may hold secrets; they are never kept.
+//! Compressed images, made of independent blocks: several threads pack one image, and the packed blocks of
+//! the base are cached from one build to the next (a node's image differs from the base in a few blocks).
+//! Blocks that differ from the base may hold secrets; they are never cached.
 
 mod blocks;
 mod cache;
@@ -14,22 +14,22 @@ use crate::digest::{Sha256, Sha256Hasher};
 use crate::error::Explain;
 use crate::progress::Task;
 
-use blocks::Blocks;
+use blocks::ImageBlocks;
 use cache::BlockCache;
 
-/// Bytes of the raw image in a block: large enough to compress well, small enough that few change.
+/// Bytes of raw image in a block. Larger blocks compress better; smaller ones leave more of the base
+/// unchanged.
 const BLOCK: usize = 4 << 20;
 /// Measured on a base of 2.6 GB: level 6 takes five times as long and saves a tenth.
 const XZ_LEVEL: u32 = 1;
-/// Still quicker than a card can be written, and a tenth smaller than level 3.
+/// Faster than a card can be written, and a tenth smaller than level 3.
 const ZSTD_LEVEL: i32 = 9;
 /// gzip's own default.
 const GZIP_LEVEL: u32 = 6;
 
-/// The form of an image.
+/// The file format of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ImageFormat {
-    /// As it is.
     Raw,
     /// One xz stream of many blocks, as `xz -T0` writes it.
     Xz,
@@ -39,26 +39,21 @@ pub(crate) enum ImageFormat {
     Gz,
 }
 
-/// What was written.
+/// Size and hash of a compressed image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Compressed {
     /// In bytes.
     pub(crate) size: u64,
-    /// Of the compressed file.
     pub(crate) sha256: Sha256,
-    /// Blocks that had to be compressed; the others were known.
+    /// How many blocks were compressed; the others came from the cache.
     pub(crate) fresh: usize,
 }
 
-/// Why an image couldn't be compressed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot compress the image")]
 pub(crate) struct CompressError(#[from] io::Error);
 
 impl Explain for CompressError {
-    fn exit(&self) -> crate::Exit {
-        if crate::interrupt::check().is_err() { crate::Exit::Interrupted } else { crate::Exit::Failed }
-    }
     fn hint(&self) -> Option<String> {
         let full = self.0.kind() == io::ErrorKind::StorageFull;
         full.then(|| "free some space, or choose another folder with `--out-dir`".into())
@@ -66,7 +61,7 @@ impl Explain for CompressError {
 }
 
 impl ImageFormat {
-    /// The ending behind `.img`, without a dot.
+    /// The file extension after `.img`, without a dot.
     pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::Raw => "",
@@ -76,7 +71,7 @@ impl ImageFormat {
         }
     }
 
-    /// Names a block's recipe; a change of it must not find old blocks.
+    /// Names everything that decides the packed bytes, so that a new version never finds old blocks.
     fn recipe(self) -> String {
         let level = match self {
             Self::Raw => 0,
@@ -87,7 +82,7 @@ impl ImageFormat {
         format!("{}-{level}-{BLOCK}-1", self.extension())
     }
 
-    /// One block, complete in itself.
+    /// Compresses one block into a complete stream, frame or member.
     fn pack(self, raw: &[u8]) -> io::Result<Vec<u8>> {
         match self {
             Self::Raw => Ok(raw.to_vec()),
@@ -107,18 +102,17 @@ impl ImageFormat {
     }
 }
 
-/// The base that an image was cloned from, whose blocks may be kept.
+/// The base that an image was cloned from, whose packed blocks may be cached.
 pub(crate) struct BaseBlocks<'a> {
-    /// Its raw image.
+    /// The raw base.
     pub(crate) file: &'a File,
-    /// The hash of that.
+    /// The hash of the raw base.
     pub(crate) sha256: Sha256,
-    /// The folder for its packed blocks.
-    pub(crate) kept: &'a Path,
+    pub(crate) cache_folder: &'a Path,
 }
 
-/// Compresses all of `from` into `to` with `jobs` threads; the bytes don't depend on how many, nor on what
-/// is kept. `task` advances by raw bytes.
+/// Compresses all of `from` into `to` with `jobs` threads. The bytes depend neither on `jobs` nor on the cache.
+/// `task` advances by raw bytes.
 pub(crate) fn compress(
     from: &File,
     to: &File,
@@ -127,12 +121,15 @@ pub(crate) fn compress(
     base: &BaseBlocks<'_>,
     task: &dyn Task,
 ) -> Result<Compressed, CompressError> {
-    let cache = BlockCache::open(base.kept, &base.sha256, &format.recipe());
+    let cache = BlockCache::open(base.cache_folder, &base.sha256, &format.recipe());
     let length = from.metadata()?.len();
-    let blocks = Blocks { file: from, length, format, base: base.file, cache: &cache };
-    let mut output =
-        Output { file: BufWriter::with_capacity(1 << 20, to), hash: Sha256Hasher::default(), size: 0 };
-    let mut joined = xz::Joined::default();
+    let blocks = ImageBlocks { file: from, length, format, base: base.file, cache: &cache };
+    let mut output = CompressedFile {
+        file: BufWriter::with_capacity(1 << 20, to),
+        hash: Sha256Hasher::default(),
+        size: 0,
+    };
+    let mut joined = xz::JoinedStream::default();
     let fresh = blocks.each(jobs, |packed, raw_length| {
         match format {
             ImageFormat::Xz => joined.add(packed, &mut output)?,
@@ -148,14 +145,14 @@ pub(crate) fn compress(
     Ok(Compressed { size: output.size, sha256: output.hash.finish(), fresh })
 }
 
-/// Counts and hashes what goes to the file.
-struct Output<'a> {
+/// Counts and hashes the bytes that are written.
+struct CompressedFile<'a> {
     file: BufWriter<&'a File>,
     hash: Sha256Hasher,
     size: u64,
 }
 
-impl Write for Output<'_> {
+impl Write for CompressedFile<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_all(bytes)?;
         self.hash.update(bytes);

@@ -1,4 +1,4 @@
-//! What we compress, the real tools unpack.
+//! The real `xz`, `gzip` and `zstd` judge the compressed images.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::progress::Silent;
 
 const SECRET: &[u8] = b"what only this node's image may hold";
 
-/// Three and a half blocks: text, noise, nothing, and a secret that the base doesn't have.
+/// Three and a half blocks: text, noise, zeros, and a secret that the base doesn't have.
 fn image(dir: &Path) -> File {
     let path = dir.join("image");
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path).unwrap();
@@ -22,13 +22,13 @@ fn image(dir: &Path) -> File {
     file
 }
 
-fn packed(from: &File, dir: &Path, format: ImageFormat, jobs: usize, kept: &str) -> (Compressed, Vec<u8>) {
+fn packed(from: &File, dir: &Path, format: ImageFormat, jobs: usize, cache: &str) -> (Compressed, Vec<u8>) {
     let path = dir.join(format!("packed.{}", format.extension()));
     let to = File::create(&path).unwrap();
-    // The base is the image but for its last block.
+    // The base differs from the image in the last block only.
     let base = File::open(dir.join("base")).unwrap();
-    let kept = &dir.join(kept);
-    let base = BaseBlocks { file: &base, sha256: Sha256::of(b"base"), kept };
+    let cache_folder = &dir.join(cache);
+    let base = BaseBlocks { file: &base, sha256: Sha256::of(b"base"), cache_folder };
     let done = compress(from, &to, format, jobs, &base, &Silent).unwrap();
     let bytes = std::fs::read(path).unwrap();
     assert_eq!((done.size, done.sha256), (bytes.len() as u64, Sha256::of(&bytes)));
@@ -36,7 +36,7 @@ fn packed(from: &File, dir: &Path, format: ImageFormat, jobs: usize, kept: &str)
 }
 
 #[test]
-fn the_real_tools_unpack_it_whatever_the_threads_and_known_blocks() {
+fn real_tools_unpack_and_bytes_depend_on_neither_threads_nor_cache() {
     let dir = tempfile::tempdir().unwrap();
     let from = image(dir.path());
     let raw = std::fs::read(dir.path().join("image")).unwrap();
@@ -47,8 +47,8 @@ fn the_real_tools_unpack_it_whatever_the_threads_and_known_blocks() {
             packed(&from, dir.path(), format, 3, "three").1 == bytes,
             "{tool}: other bytes with more threads"
         );
-        let (again, known) = packed(&from, dir.path(), format, 2, "one");
-        assert!(again.fresh == 1 && known == bytes, "{tool}: other bytes with known blocks");
+        let (again, cached) = packed(&from, dir.path(), format, 2, "one");
+        assert!(again.fresh == 1 && cached == bytes, "{tool}: other bytes with cached blocks");
         let file = dir.path().join(format!("packed.{}", format.extension()));
         match Command::new(tool).arg("-dc").arg(&file).output() {
             Ok(output) => {
@@ -64,9 +64,9 @@ fn the_real_tools_unpack_it_whatever_the_threads_and_known_blocks() {
 }
 
 #[test]
-fn xz_sees_one_stream_of_many_blocks() {
+fn xz_lists_one_stream_of_many_blocks() {
     let dir = tempfile::tempdir().unwrap();
-    packed(&image(dir.path()), dir.path(), ImageFormat::Xz, 2, "kept");
+    packed(&image(dir.path()), dir.path(), ImageFormat::Xz, 2, "cache");
     let Ok(list) = Command::new("xz").args(["--robot", "-l"]).arg(dir.path().join("packed.xz")).output()
     else {
         return;
@@ -76,11 +76,11 @@ fn xz_sees_one_stream_of_many_blocks() {
 }
 
 #[test]
-fn a_damaged_known_block_is_made_again() {
+fn damaged_cached_block_is_packed_again() {
     let dir = tempfile::tempdir().unwrap();
     let from = image(dir.path());
-    let (_, bytes) = packed(&from, dir.path(), ImageFormat::Zst, 1, "kept");
-    let mut files = vec![dir.path().join("kept")];
+    let (_, bytes) = packed(&from, dir.path(), ImageFormat::Zst, 1, "cache");
+    let mut files = vec![dir.path().join("cache")];
     while let Some(path) = files.pop() {
         if path.is_dir() {
             files.extend(std::fs::read_dir(path).unwrap().map(|e| e.unwrap().path()));
@@ -90,15 +90,15 @@ fn a_damaged_known_block_is_made_again() {
             std::fs::write(&path, content).unwrap();
         }
     }
-    let (again, after) = packed(&from, dir.path(), ImageFormat::Zst, 1, "kept");
+    let (again, after) = packed(&from, dir.path(), ImageFormat::Zst, 1, "cache");
     assert!(again.fresh == 4 && after == bytes);
 }
 
 #[test]
-fn what_is_not_the_bases_is_not_kept() {
+fn blocks_that_differ_from_the_base_are_not_cached() {
     let dir = tempfile::tempdir().unwrap();
-    packed(&image(dir.path()), dir.path(), ImageFormat::Gz, 1, "kept");
-    let mut folder = dir.path().join("kept");
+    packed(&image(dir.path()), dir.path(), ImageFormat::Gz, 1, "cache");
+    let mut folder = dir.path().join("cache");
     while let Some(inner) =
         std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).find(|p| p.is_dir())
     {

@@ -1,9 +1,9 @@
-//! One xz stream out of blocks that were compressed apart.
+//! Joins separately compressed blocks into one xz stream.
 //!
-//! Each block comes as a whole stream of one block. Of a stream (section 2.1 of the .xz file format, 1.2.1)
-//! the header and the footer say only how it is checked; so the blocks can be put behind one header, with
-//! one index of all of them at the end. Programs that know only one stream to a file can read the result,
-//! and threaded decoders find their blocks.
+//! Each block is packed as a stream of one block. Header and footer of a stream hold only the type of the
+//! check (section 2.1 of the .xz file format, version 1.2.1), so the blocks of all streams can follow one
+//! header, with one index at the end. Programs that read only one stream per file can read the result, and
+//! threaded decoders find the blocks.
 
 use std::io::{self, Write};
 
@@ -15,7 +15,8 @@ use super::BLOCK;
 /// Stream header and stream footer have twelve bytes each (2.1.1 and 2.1.2).
 const EDGE: usize = 12;
 
-/// A stream of one block, with its sizes in the block's header, which only the threaded encoder writes.
+/// Packs `raw` as a stream of one block. Only the threaded encoder writes the sizes into the block's header,
+/// which threaded decoders need.
 pub(super) fn pack(raw: &[u8], level: u32) -> io::Result<Vec<u8>> {
     let mut builder = MtStreamBuilder::new();
     let stream = builder.threads(1).block_size(BLOCK as u64).preset(level).check(Check::Crc64).encoder()?;
@@ -24,20 +25,19 @@ pub(super) fn pack(raw: &[u8], level: u32) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// The joined stream so far.
 #[derive(Default)]
-pub(super) struct Joined {
+pub(super) struct JoinedStream {
     /// Unpadded and uncompressed size of every block (4.3).
     records: Vec<(u64, u64)>,
-    /// Of the first stream; all have the same.
+    /// The header of the first stream; all streams have the same.
     header: Option<[u8; EDGE]>,
 }
 
-impl Joined {
-    /// Writes the block of a stream that [`pack`] made.
+impl JoinedStream {
+    /// Writes the block of a stream from [`pack`].
     pub(super) fn add(&mut self, stream: &[u8], to: &mut dyn Write) -> io::Result<()> {
-        let parts =
-            Parts::of(stream).ok_or_else(|| io::Error::other("a block is no xz stream of one block"))?;
+        let parts = StreamParts::parse(stream)
+            .ok_or_else(|| io::Error::other("the packed block isn't an xz stream of one block"))?;
         if self.header.is_none() {
             to.write_all(&parts.header)?;
             self.header = Some(parts.header);
@@ -48,8 +48,8 @@ impl Joined {
 
     /// Writes index and footer.
     pub(super) fn finish(self, to: &mut dyn Write) -> io::Result<()> {
-        let Some(header) = self.header else { return Err(io::Error::other("an image without blocks")) };
-        // 4: indicator, number of records, records, padding to four bytes, CRC32.
+        let Some(header) = self.header else { return Err(io::Error::other("the image has no blocks")) };
+        // Section 4: indicator, number of records, records, padding to four bytes, CRC32.
         let mut index = vec![0];
         put_number(&mut index, self.records.len() as u64);
         for (unpadded, uncompressed) in self.records {
@@ -59,7 +59,7 @@ impl Joined {
         index.resize(index.len().next_multiple_of(4), 0);
         index.extend_from_slice(&crc32(&index));
         to.write_all(&index)?;
-        // 2.1.2: CRC32 of what follows, backward size in words less one, the flags of the header, magic.
+        // Section 2.1.2: CRC32 of the next two fields, backward size in words less one, the header's flags, magic.
         let words = u32::try_from(index.len() / 4 - 1).map_err(io::Error::other)?;
         let mut tail = words.to_le_bytes().to_vec();
         tail.extend_from_slice(&header[6..8]);
@@ -69,15 +69,16 @@ impl Joined {
     }
 }
 
-/// A stream of one block, taken apart.
-struct Parts<'a> {
+/// The parts of a stream of one block.
+struct StreamParts<'a> {
     header: [u8; EDGE],
     block: &'a [u8],
+    /// Unpadded and uncompressed size.
     record: (u64, u64),
 }
 
-impl<'a> Parts<'a> {
-    fn of(stream: &'a [u8]) -> Option<Self> {
+impl<'a> StreamParts<'a> {
+    fn parse(stream: &'a [u8]) -> Option<Self> {
         let header: [u8; EDGE] = stream.get(..EDGE)?.try_into().ok()?;
         let footer = stream.get(stream.len().checked_sub(EDGE)?..)?;
         let words = u32::from_le_bytes(footer.get(4..8)?.try_into().ok()?);
@@ -91,7 +92,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// A number of variable length (1.2): seven bits a byte, the lowest first.
+/// Writes a variable-length integer (section 1.2): seven bits a byte, the lowest first.
 fn put_number(to: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         to.push(number.to_le_bytes()[0] | 0x80);

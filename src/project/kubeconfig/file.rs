@@ -132,7 +132,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let refused = |path: &Path| {
             let error = merge_into(path, &added(), true).unwrap_err();
-            assert_eq!(error.exit(), crate::Exit::Usage);
+            assert_eq!(error.exit(), crate::error::Exit::Usage);
             error.to_string().replace(&dir.path().display().to_string(), "")
         };
         let socket = dir.path().join("socket");
