@@ -225,7 +225,7 @@ fn fetch_is_all_that_an_offline_build_needs() {
     profile(&server.url("/base.img.xz")).write(&sandbox);
     let fetched = sandbox.run(&["fetch", "-p", "magi.toml"]).ok();
     assert_eq!((fetched.stdout.as_str(), sandbox.out().len()), ("", 0));
-    assert!(fetched.stderr.contains("it works with `--offline` now"), "{}", fetched.stderr);
+    assert!(fetched.stderr.contains("`build --offline` works now"), "{}", fetched.stderr);
     sandbox.run(&["build", "--all", "--offline", "-p", "magi.toml"]).ok();
     assert_eq!(server.asked().len(), 2, "{:?}", server.asked());
 }
