@@ -9,7 +9,7 @@ use crate::digest::{Digest, Sha256};
 use crate::error::Result;
 use crate::fetch::cache::Cache;
 use crate::fetch::checksum::{self, ChecksumError};
-use crate::fetch::lock::{Lock, LockDifference, LockError};
+use crate::fetch::lock::{LockDifference, LockError, LockFile};
 use crate::fetch::url::{file_name, shown};
 
 /// Lists of checksums are small. In bytes.
@@ -56,7 +56,7 @@ impl Preparing<'_> {
         &self,
         url: &str,
         known: Option<&Known>,
-        lock: &Lock,
+        lock: &LockFile,
     ) -> Result<Option<ExpectedDigest>> {
         let locked = lock.get(url);
         if let (Some(pin), Some(locked)) = (self.pin, locked)

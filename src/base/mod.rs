@@ -19,9 +19,9 @@ use raw::Packed;
 
 use crate::digest::Sha256;
 use crate::error::{Exit, Explain, Result};
-use crate::fetch::cache::{Cache, Entry, Key};
-use crate::fetch::http::{Client, Expected};
-use crate::fetch::lock::{Lock, Locked};
+use crate::fetch::cache::{Cache, CacheEntry, CacheKey};
+use crate::fetch::http::{Client, ExpectedFile};
+use crate::fetch::lock::{LockFile, LockedInput};
 use crate::fetch::url::{file_name, shown, without_credentials};
 use crate::progress::Progress;
 
@@ -143,7 +143,7 @@ pub(crate) fn prepare(
     request: &Request<'_>,
     cache: &Cache,
     client: &Client,
-    lock: &mut Lock,
+    lock: &mut LockFile,
     progress: &dyn Progress,
 ) -> Result<Prepared> {
     let known = catalog::find(request.source);
@@ -184,7 +184,7 @@ impl Preparing<'_> {
         Ok(packed.prepared(raw, true))
     }
 
-    fn url(&self, known: Option<&Known>, lock: &mut Lock) -> Result<Prepared> {
+    fn url(&self, known: Option<&Known>, lock: &mut LockFile) -> Result<Prepared> {
         let urls = known.map_or_else(|| vec![self.request.source], |known| known.urls.to_vec());
         let name = known.map_or_else(|| file_name(urls[0]), |known| known.name.into());
         let source = without_credentials(urls[0]);
@@ -238,9 +238,9 @@ impl Preparing<'_> {
     }
 
     /// The packed file from the cache or the first URL that has it, and whether it was cached.
-    fn download(&self, urls: &[&str], expected: Option<&ExpectedDigest>) -> Result<(Entry, bool)> {
+    fn download(&self, urls: &[&str], expected: Option<&ExpectedDigest>) -> Result<(CacheEntry, bool)> {
         let likely = expected.and_then(|e| e.packed_sha256(self.cache));
-        let key = likely.map_or_else(|| Key::url(urls[0]), Key::Download);
+        let key = likely.map_or_else(|| CacheKey::url(urls[0]), CacheKey::Download);
         let lock = self.cache.lock(key, &file_name(urls[0]), self.progress)?;
         if let Some(sha256) = likely
             && let Some(entry) = self.cache.download(sha256)?
@@ -249,7 +249,7 @@ impl Preparing<'_> {
         }
         // A pin that may be the raw image's can't be asked of the download.
         let sha256 = expected.filter(|e| e.of == Of::Packed).and(likely);
-        let expected = Expected { sha256, size: None };
+        let expected = ExpectedFile { sha256, size: None };
         let downloaded = self.client.download(urls, &lock.partial, expected, self.progress)?;
         Ok((self.cache.keep_download(&lock, downloaded.sha256)?, false))
     }
@@ -268,7 +268,7 @@ impl Preparing<'_> {
         }
         if is_raw {
             // It's only read, so it needs no copy.
-            let raw = Entry { path, sha256, size, source_size: size };
+            let raw = CacheEntry { path, sha256, size, source_size: size };
             if let Some(expected) = &expected {
                 packed.check_raw(expected, &raw, self.cache)?;
             }
@@ -286,8 +286,8 @@ impl Preparing<'_> {
     }
 }
 
-fn locked(packed: &Packed, raw: &Entry) -> Locked {
-    Locked { size: packed.size, sha256: packed.sha256, raw: Some((raw.size, raw.sha256)) }
+fn locked(packed: &Packed, raw: &CacheEntry) -> LockedInput {
+    LockedInput { size: packed.size, sha256: packed.sha256, raw: Some((raw.size, raw.sha256)) }
 }
 
 #[cfg(test)]

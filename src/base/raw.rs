@@ -8,7 +8,7 @@ use super::unpack::Unpacked;
 use super::{BaseError, Prepared};
 use crate::digest::{Digest, Sha256};
 use crate::error::{Exit, FileError, Result};
-use crate::fetch::cache::{Cache, Entry, Key};
+use crate::fetch::cache::{Cache, CacheEntry, CacheKey};
 use crate::fetch::checksum::{self, ChecksumError};
 use crate::progress::Progress;
 
@@ -40,7 +40,7 @@ impl Packed {
     }
 
     /// Fails if the raw image isn't what's expected, as far as the packed file wasn't already.
-    pub(super) fn check_raw(&self, expected: &ExpectedDigest, raw: &Entry, cache: &Cache) -> Result<()> {
+    pub(super) fn check_raw(&self, expected: &ExpectedDigest, raw: &CacheEntry, cache: &Cache) -> Result<()> {
         if expected.of == Of::Packed || self.is_known_as(&expected.digest, cache) {
             return Ok(());
         }
@@ -85,9 +85,10 @@ impl Packed {
         cache: &Cache,
         progress: &dyn Progress,
         unpack: impl FnOnce(&Path) -> Result<Unpacked>,
-    ) -> Result<Entry> {
-        let lock = cache.lock(Key::Raw(self.sha256), &self.name, progress)?;
-        let check = |raw: &Entry| expected.map_or(Ok(()), |expected| self.check_raw(expected, raw, cache));
+    ) -> Result<CacheEntry> {
+        let lock = cache.lock(CacheKey::Raw(self.sha256), &self.name, progress)?;
+        let check =
+            |raw: &CacheEntry| expected.map_or(Ok(()), |expected| self.check_raw(expected, raw, cache));
         if let Some(raw) = cache.raw(self.sha256)? {
             check(&raw)?;
             return Ok(raw);
@@ -110,7 +111,7 @@ impl Packed {
             })?;
         // The file is hashed again as it's unpacked: only these bytes count.
         let by = "the first reading";
-        let raw = Entry {
+        let raw = CacheEntry {
             path: lock.partial.clone(),
             sha256: unpacked.sha256,
             size: unpacked.size,
@@ -123,7 +124,7 @@ impl Packed {
         cache.keep_raw(&lock, (self.sha256, self.size), unpacked.sha256, &unpacked.container.to_string())
     }
 
-    pub(super) fn prepared(self, raw: Entry, sample: bool) -> Prepared {
+    pub(super) fn prepared(self, raw: CacheEntry, sample: bool) -> Prepared {
         Prepared {
             name: self.name,
             source: self.source,

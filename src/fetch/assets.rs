@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::cache::{Cache, Entry, Key};
+use super::cache::{Cache, CacheEntry, CacheKey};
 use super::checksum;
-use super::http::{Client, Expected};
-use super::lock::{Lock, Locked};
+use super::http::{Client, ExpectedFile};
+use super::lock::{LockFile, LockedInput};
 use super::openpgp;
 use crate::digest::{Digest, Sha256};
 use crate::error::{Context as _, Exit, Explain, FileError, Result};
@@ -56,7 +56,7 @@ pub(crate) struct Fetcher<'a> {
     /// The way to them.
     pub(crate) client: &'a Client,
     /// What they were the last time.
-    pub(crate) lock: &'a mut Lock,
+    pub(crate) lock: &'a mut LockFile,
     /// Where progress is told.
     pub(crate) progress: &'a dyn Progress,
 }
@@ -114,7 +114,7 @@ impl Fetcher<'_> {
                 return Err(AssetError::NoProof { url, overlay }.into());
             }
         };
-        self.lock.insert(&want.url, Locked { size: entry.size, sha256: entry.sha256, raw: None })?;
+        self.lock.insert(&want.url, LockedInput { size: entry.size, sha256: entry.sha256, raw: None })?;
         Ok(FileContent::Fetched(Asset {
             file: entry.path,
             origin: want.url.clone(),
@@ -124,12 +124,12 @@ impl Fetcher<'_> {
     }
 
     /// The file with this hash, from the cache or from `url`.
-    fn download(&self, url: &str, sha256: Sha256) -> Result<Entry> {
-        let lock = self.cache.lock(Key::Download(sha256), url, self.progress)?;
+    fn download(&self, url: &str, sha256: Sha256) -> Result<CacheEntry> {
+        let lock = self.cache.lock(CacheKey::Download(sha256), url, self.progress)?;
         if let Some(entry) = self.cache.download(sha256)? {
             return Ok(entry);
         }
-        let expected = Expected { sha256: Some(sha256), size: None };
+        let expected = ExpectedFile { sha256: Some(sha256), size: None };
         self.client.download(&[url], &lock.partial, expected, self.progress)?;
         self.cache.keep_download(&lock, sha256)
     }
@@ -146,7 +146,7 @@ impl Fetcher<'_> {
 
     /// The key at `url`; one that was fetched before comes from the cache. Its fingerprint is checked each
     /// time: the overlay may have been changed since.
-    fn key(&self, url: &str, fingerprint: &str, locked: Option<Sha256>) -> Result<Entry> {
+    fn key(&self, url: &str, fingerprint: &str, locked: Option<Sha256>) -> Result<CacheEntry> {
         let cached = match locked {
             Some(known) => self.cache.download(known)?,
             None => None,
@@ -159,7 +159,7 @@ impl Fetcher<'_> {
         let bytes = self.client.fetch_small(url, SMALL, self.progress)?;
         openpgp::require_fingerprint(&bytes, fingerprint)?;
         let sha256 = Sha256::of(&bytes);
-        let lock = self.cache.lock(Key::Download(sha256), url, self.progress)?;
+        let lock = self.cache.lock(CacheKey::Download(sha256), url, self.progress)?;
         std::fs::write(&lock.partial, &bytes).map_err(FileError::new("write", &lock.partial))?;
         self.cache.keep_download(&lock, sha256)
     }

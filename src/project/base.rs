@@ -8,7 +8,7 @@ use crate::error::{Context as _, Result};
 use crate::fetch::assets::{Fetched, Fetcher};
 use crate::fetch::cache::Cache;
 use crate::fetch::http::Client;
-use crate::fetch::lock::Lock;
+use crate::fetch::lock::LockFile;
 use crate::plan::Want;
 use crate::profile::Node;
 
@@ -19,7 +19,7 @@ const LOCK_FILE: &str = "magi.lock";
 pub(super) struct FetchContext {
     pub(super) cache: Cache,
     pub(super) client: Client,
-    pub(super) lock: Lock,
+    pub(super) lock: LockFile,
 }
 
 /// A base, fetched, verified, unpacked and surveyed.
@@ -38,7 +38,7 @@ impl Project<'_> {
     pub(super) fn fetch_context(&self) -> Result<FetchContext> {
         let cache = Cache::open(&self.options.cache_dir()?)?;
         let client = if self.options.offline { Client::offline() } else { Client::default() };
-        Ok(FetchContext { cache, client, lock: Lock::load(&self.lock_path())? })
+        Ok(FetchContext { cache, client, lock: LockFile::load(&self.lock_path())? })
     }
 
     /// Fetches, verifies and unpacks the base, as far as the cache doesn't have it, and surveys it.
