@@ -7,9 +7,9 @@ use super::expected::Requirements;
 use super::packed::Packed;
 use super::{Prepared, Preparing, unpack};
 use crate::error::{Exit, Result};
-use crate::fetch::cache::{Entry, Key};
-use crate::fetch::http::Expected;
-use crate::fetch::lock::{Lock, Locked};
+use crate::fetch::cache::{CacheEntry, CacheKey};
+use crate::fetch::http::ExpectedFile;
+use crate::fetch::lock::{LockFile, LockedInput};
 use crate::fetch::url::{file_name, without_credentials};
 
 /// What is downloaded, and what it must be.
@@ -21,7 +21,7 @@ struct Download<'a> {
 }
 
 impl Preparing<'_> {
-    pub(super) fn url(&self, known: Option<&Known>, lock: &mut Lock) -> Result<Prepared> {
+    pub(super) fn url(&self, known: Option<&Known>, lock: &mut LockFile) -> Result<Prepared> {
         let urls = known.map_or_else(|| vec![self.request.source], |known| known.urls().to_vec());
         let name = known.map_or_else(|| file_name(urls[0]), |known| known.name.into());
         let required = self.requirements_of_url(urls[0], known, lock)?;
@@ -57,14 +57,14 @@ impl Preparing<'_> {
     }
 
     /// A base that was unpacked before isn't downloaded again, unless its signature is over the packed file.
-    fn unpacked_before(&self, download: &Download<'_>, lock: &mut Lock) -> Result<Option<Prepared>> {
+    fn unpacked_before(&self, download: &Download<'_>, lock: &mut LockFile) -> Result<Option<Prepared>> {
         let Download { required, urls, .. } = download;
         let Some(sha256) = required.packed_sha256(self.cache) else { return Ok(None) };
         if required.image_signature.is_some() {
             return Ok(None);
         }
         let Some(raw) = self.cache.raw(sha256)? else { return Ok(None) };
-        let packed = download.packed(&Entry { sha256, size: raw.source_size, ..raw.clone() });
+        let packed = download.packed(&CacheEntry { sha256, size: raw.source_size, ..raw.clone() });
         packed.check_raw(required, &raw, self.cache)?;
         if required.unsigned_list {
             self.note_unsigned(&packed);
@@ -74,7 +74,7 @@ impl Preparing<'_> {
     }
 
     /// Holds a downloaded file against what is required, unpacks and locks it.
-    fn checked(&self, download: &Download<'_>, entry: &Entry, lock: &mut Lock) -> Result<Prepared> {
+    fn checked(&self, download: &Download<'_>, entry: &CacheEntry, lock: &mut LockFile) -> Result<Prepared> {
         let (required, packed) = (&download.required, download.packed(entry));
         packed.check(required, &entry.path, self.cache)?;
         self.check_signature(required, &entry.path)?;
@@ -102,10 +102,10 @@ impl Preparing<'_> {
     }
 
     /// The packed file from the cache or the first URL that has it, and whether it was cached.
-    fn download(&self, download: &Download<'_>) -> Result<(Entry, bool)> {
+    fn download(&self, download: &Download<'_>) -> Result<(CacheEntry, bool)> {
         let Download { urls, required, .. } = download;
         let likely = required.packed_sha256(self.cache);
-        let key = likely.map_or_else(|| Key::url(urls[0]), Key::Download);
+        let key = likely.map_or_else(|| CacheKey::url(urls[0]), CacheKey::Download);
         let lock = self.cache.lock(key, &file_name(urls[0]), self.progress)?;
         if let Some(sha256) = likely
             && let Some(entry) = self.cache.download(sha256)?
@@ -113,21 +113,21 @@ impl Preparing<'_> {
             return Ok((entry, true));
         }
         // A pin may be the hash of the raw image, so the download can't be held against it.
-        let expected = Expected { sha256: required.download_sha256(self.cache), size: None };
+        let expected = ExpectedFile { sha256: required.download_sha256(self.cache), size: None };
         let downloaded = self.client.download(urls, &lock.partial, expected, self.progress)?;
         Ok((self.cache.keep_download(&lock, downloaded.sha256)?, false))
     }
 }
 
 impl Download<'_> {
-    fn packed(&self, entry: &Entry) -> Packed {
+    fn packed(&self, entry: &CacheEntry) -> Packed {
         let source = without_credentials(self.urls[0]);
         Packed { name: self.name.clone(), source, sha256: entry.sha256, size: entry.size }
     }
 }
 
-fn locked(packed: &Packed, raw: &Entry, required: &Requirements) -> Locked {
-    Locked {
+fn locked(packed: &Packed, raw: &CacheEntry, required: &Requirements) -> LockedInput {
+    LockedInput {
         size: packed.size,
         sha256: packed.sha256,
         raw: Some((raw.size, raw.sha256)),

@@ -11,7 +11,7 @@ use crate::digest::{Digest, Sha256};
 use crate::error::{FileError, Result};
 use crate::fetch::cache::Cache;
 use crate::fetch::checksum::{self, ChecksumError};
-use crate::fetch::lock::{Lock, LockDifference, LockError};
+use crate::fetch::lock::{LockDifference, LockError, LockFile};
 use crate::fetch::url::{self, InvalidUrl, file_name, shown};
 
 /// Limit for checksum files and signatures, in bytes.
@@ -100,7 +100,7 @@ impl Preparing<'_> {
         &self,
         url: &str,
         known: Option<&Known>,
-        lock: &Lock,
+        lock: &LockFile,
     ) -> Result<Requirements> {
         let fixed = self.fixed(url, known, lock)?;
         let mut read = |beside: &str| self.client.find_small(beside, LARGEST_LIST, self.progress);
@@ -133,7 +133,7 @@ impl Preparing<'_> {
     }
 
     /// The hash that doesn't have to be looked up beside the URL.
-    fn fixed(&self, url: &str, known: Option<&Known>, lock: &Lock) -> Result<Option<ExpectedDigest>> {
+    fn fixed(&self, url: &str, known: Option<&Known>, lock: &LockFile) -> Result<Option<ExpectedDigest>> {
         let locked = lock.get(url);
         if let (Some(pin), Some(locked)) = (self.pin, locked)
             && pin != locked.sha256

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::catalog::{CATALOG, DEFAULT, Known, Source};
 use crate::error::Result;
 use crate::fetch::cache::Cache;
-use crate::fetch::lock::Lock;
+use crate::fetch::lock::LockFile;
 
 /// One base that is known by name.
 #[derive(Debug, Serialize)]
@@ -38,11 +38,11 @@ pub(crate) enum Verification {
 }
 
 /// All bases of the catalogue. Nothing is downloaded.
-pub(crate) fn list(cache: &Cache, lock: &Lock) -> Result<Vec<ListedBase>> {
+pub(crate) fn list(cache: &Cache, lock: &LockFile) -> Result<Vec<ListedBase>> {
     CATALOG.iter().map(|known| listed(known, cache, lock)).collect()
 }
 
-fn listed(known: &Known, cache: &Cache, lock: &Lock) -> Result<ListedBase> {
+fn listed(known: &Known, cache: &Cache, lock: &LockFile) -> Result<ListedBase> {
     let locked = known.urls().first().and_then(|url| lock.get(url)).map(|locked| locked.sha256);
     let (verified_by, sha256) = match (known.source, locked, known.sha256()) {
         (Source::BuiltIn(_), ..) => (Verification::BuiltIn, None),

@@ -27,9 +27,9 @@ use signature::PublisherKey;
 
 use crate::digest::{Digest, Sha256};
 use crate::error::{Exit, Explain, Result};
-use crate::fetch::cache::{Cache, Entry};
+use crate::fetch::cache::{Cache, CacheEntry};
 use crate::fetch::http::Client;
-use crate::fetch::lock::Lock;
+use crate::fetch::lock::LockFile;
 use crate::fetch::openpgp_key;
 use crate::fetch::url::shown;
 use crate::files::home;
@@ -167,7 +167,7 @@ pub(crate) fn prepare(
     request: &Request<'_>,
     cache: &Cache,
     client: &Client,
-    lock: &mut Lock,
+    lock: &mut LockFile,
     progress: &dyn Progress,
 ) -> Result<Prepared> {
     let known = catalog::find(request.source);
@@ -197,7 +197,7 @@ fn publisher_key(
     relative_to: &Path,
     cache: &Cache,
     client: &Client,
-    lock: &mut Lock,
+    lock: &mut LockFile,
     progress: &dyn Progress,
 ) -> Result<PublisherKey> {
     if publisher.key.contains("://") {
@@ -258,7 +258,7 @@ impl Preparing<'_> {
         }
         if is_raw {
             // A build only reads the base, so a raw one needs no copy.
-            let raw = Entry { path, sha256, size, source_size: size };
+            let raw = CacheEntry { path, sha256, size, source_size: size };
             packed.check_raw(&required, &raw, self.cache)?;
             return Ok(packed.prepared(raw, false));
         }

@@ -8,7 +8,7 @@ use super::unpack::Unpacked;
 use super::{BaseError, Prepared};
 use crate::digest::{Digest, Sha256};
 use crate::error::{Exit, FileError, Result};
-use crate::fetch::cache::{Cache, Entry, Key};
+use crate::fetch::cache::{Cache, CacheEntry, CacheKey};
 use crate::fetch::checksum::{self, ChecksumError};
 use crate::progress::Progress;
 
@@ -45,11 +45,11 @@ impl Packed {
     }
 
     /// Fails if the raw image isn't the required one, where the packed file didn't decide that.
-    pub(super) fn check_raw(&self, required: &Requirements, raw: &Entry, cache: &Cache) -> Result<()> {
+    pub(super) fn check_raw(&self, required: &Requirements, raw: &CacheEntry, cache: &Cache) -> Result<()> {
         required.digests().try_for_each(|expected| self.check_raw_digest(expected, raw, cache))
     }
 
-    fn check_raw_digest(&self, expected: &ExpectedDigest, raw: &Entry, cache: &Cache) -> Result<()> {
+    fn check_raw_digest(&self, expected: &ExpectedDigest, raw: &CacheEntry, cache: &Cache) -> Result<()> {
         if expected.of == HashOf::Packed || self.is_known_as(&expected.digest, cache) {
             return Ok(());
         }
@@ -94,8 +94,8 @@ impl Packed {
         cache: &Cache,
         progress: &dyn Progress,
         unpack: impl FnOnce(&Path) -> Result<Unpacked>,
-    ) -> Result<Entry> {
-        let lock = cache.lock(Key::Raw(self.sha256), &self.name, progress)?;
+    ) -> Result<CacheEntry> {
+        let lock = cache.lock(CacheKey::Raw(self.sha256), &self.name, progress)?;
         if let Some(raw) = cache.raw(self.sha256)? {
             self.check_raw(required, &raw, cache)?;
             return Ok(raw);
@@ -106,7 +106,7 @@ impl Packed {
             .inspect_err(|_| remove())
             .map_err(|e| e.instead(&lock.partial, Exit::Network, hint))
             .map_err(|e| self.another_file(required, cache, e))?;
-        let raw = Entry {
+        let raw = CacheEntry {
             path: lock.partial.clone(),
             sha256: unpacked.sha256,
             size: unpacked.size,
@@ -135,7 +135,7 @@ impl Packed {
         }
     }
 
-    pub(super) fn prepared(self, raw: Entry, sample: bool) -> Prepared {
+    pub(super) fn prepared(self, raw: CacheEntry, sample: bool) -> Prepared {
         Prepared {
             name: self.name,
             source: self.source,

@@ -10,7 +10,7 @@ use httptest::{Expectation as Expect, Server};
 
 use super::*;
 use crate::fetch::http::ClientSettings;
-use crate::fetch::lock::Locked;
+use crate::fetch::lock::LockedInput;
 use crate::fetch::openpgp;
 use crate::progress::Silent;
 use crate::progress::testing::Recorder;
@@ -36,7 +36,7 @@ struct Desk {
     dir: tempfile::TempDir,
     cache: Cache,
     client: Client,
-    lock: Lock,
+    lock: LockFile,
     notes: Recorder,
     insecure: bool,
     /// Fingerprint and location of the key that must have signed the base.
@@ -54,7 +54,7 @@ impl Desk {
             dir,
             cache,
             client,
-            lock: Lock::in_memory(),
+            lock: LockFile::in_memory(),
             notes: Recorder::default(),
             insecure: false,
             publisher: None,
@@ -121,7 +121,8 @@ fn a_url_is_checked_downloaded_once_and_locked() {
     assert_eq!((prepared.name.as_str(), prepared.sample), ("base.img.xz", false));
     assert_eq!((prepared.source_sha256, prepared.raw_sha256), (Sha256::of(&packed), Sha256::of(&disk)));
     let raw = Some((disk.len() as u64, prepared.raw_sha256));
-    let locked = Locked { size: packed.len() as u64, sha256: prepared.source_sha256, raw, signed_by: None };
+    let locked =
+        LockedInput { size: packed.len() as u64, sha256: prepared.source_sha256, raw, signed_by: None };
     assert_eq!(desk.lock.get(&url), Some(&locked));
 
     // With the lock, nobody is asked any more; not even without the packed file.
@@ -142,10 +143,10 @@ fn a_pin_may_be_that_of_the_file_or_of_the_raw_image() {
     let prepared = desk.prepare(&url, Some(&sum(&raw))).unwrap();
     assert_eq!(prepared.raw_sha256, Sha256::of(&raw));
     // What was found out is remembered, also without the lock.
-    desk.lock = Lock::in_memory();
+    desk.lock = LockFile::in_memory();
     desk.client = Client::offline();
     assert_eq!(desk.prepare(&url, Some(&sum(&raw))).unwrap(), prepared);
-    desk.lock = Lock::in_memory();
+    desk.lock = LockFile::in_memory();
     assert_eq!(desk.prepare(&url, Some(&sum(&packed).to_uppercase())).unwrap(), prepared);
 
     let mut desk = Desk::new();
@@ -175,7 +176,7 @@ fn checksums_of_every_kind_are_found_beside_a_url() {
     let sha512 = like.same_of_reader(&packed[..]).unwrap();
     serve(&server, "/c/SHA512SUMS", 2, format!("{sha512} *b.img.xz\n").as_bytes());
     desk.prepare(&url, None).unwrap();
-    desk.lock = Lock::in_memory();
+    desk.lock = LockFile::in_memory();
     desk.prepare(&url, None).unwrap();
 
     // Of a file that was renamed afterwards.
@@ -256,7 +257,7 @@ fn two_builds_at_once_share_one_download() {
             relative_to,
         };
         let cache = Cache::open(desk.cache.dir()).unwrap();
-        prepare(&request, &cache, &desk.client, &mut Lock::in_memory(), &Silent).unwrap()
+        prepare(&request, &cache, &desk.client, &mut LockFile::in_memory(), &Silent).unwrap()
     };
     let (a, b) = std::thread::scope(|scope| {
         let (a, b) = (scope.spawn(one), scope.spawn(one));

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::cache::{Cache, Entry, Key};
+use super::cache::{Cache, CacheEntry, CacheKey};
 use super::checksum;
-use super::http::{Client, Expected};
-use super::lock::{Lock, Locked};
+use super::http::{Client, ExpectedFile};
+use super::lock::{LockFile, LockedInput};
 use super::openpgp_key;
 use crate::digest::{Digest, Sha256};
 use crate::error::{Context as _, Exit, Explain, Result};
@@ -56,7 +56,7 @@ pub(crate) struct Fetcher<'a> {
     /// The way to them.
     pub(crate) client: &'a Client,
     /// What they were the last time.
-    pub(crate) lock: &'a mut Lock,
+    pub(crate) lock: &'a mut LockFile,
     /// Where progress is told.
     pub(crate) progress: &'a dyn Progress,
 }
@@ -119,7 +119,7 @@ impl Fetcher<'_> {
         };
         self.lock.insert(
             &want.url,
-            Locked { size: entry.size, sha256: entry.sha256, raw: None, signed_by: None },
+            LockedInput { size: entry.size, sha256: entry.sha256, raw: None, signed_by: None },
         )?;
         Ok(FileContent::Fetched(Asset {
             file: entry.path,
@@ -130,12 +130,12 @@ impl Fetcher<'_> {
     }
 
     /// The file with this hash, from the cache or from `url`.
-    fn download(&self, url: &str, sha256: Sha256) -> Result<Entry> {
-        let lock = self.cache.lock(Key::Download(sha256), url, self.progress)?;
+    fn download(&self, url: &str, sha256: Sha256) -> Result<CacheEntry> {
+        let lock = self.cache.lock(CacheKey::Download(sha256), url, self.progress)?;
         if let Some(entry) = self.cache.download(sha256)? {
             return Ok(entry);
         }
-        let expected = Expected { sha256: Some(sha256), size: None };
+        let expected = ExpectedFile { sha256: Some(sha256), size: None };
         self.client.download(&[url], &lock.partial, expected, self.progress)?;
         self.cache.keep_download(&lock, sha256)
     }

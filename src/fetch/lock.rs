@@ -91,7 +91,7 @@ impl Explain for LockError {
 
 /// One input as the lock file describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Locked {
+pub(crate) struct LockedInput {
     /// Of the download, in bytes.
     pub(crate) size: u64,
     /// Of the download.
@@ -102,7 +102,7 @@ pub(crate) struct Locked {
     pub(crate) signed_by: Option<String>,
 }
 
-impl Locked {
+impl LockedInput {
     /// A raw content that one of both doesn't know isn't compared.
     fn compare(&self, found: &Self) -> Result<(), LockDifference> {
         checksum::require_equal(self.sha256, found.sha256).map_err(LockDifference::Packed)?;
@@ -142,16 +142,16 @@ struct InputText {
 
 /// The lock file's content.
 #[derive(Debug, Default)]
-pub(crate) struct Lock {
+pub(crate) struct LockFile {
     /// `None` for a lock that is never saved.
     path: Option<PathBuf>,
-    inputs: BTreeMap<String, Locked>,
+    inputs: BTreeMap<String, LockedInput>,
     /// Entries that are ignored until they are fetched again.
     outdated: BTreeSet<String>,
     changed: bool,
 }
 
-impl Lock {
+impl LockFile {
     #[cfg(test)]
     pub(crate) fn in_memory() -> Self {
         Self::default()
@@ -175,7 +175,7 @@ impl Lock {
     }
 
     /// What the input at `url` must be. Credentials in the URL are ignored.
-    pub(crate) fn get(&self, url: &str) -> Option<&Locked> {
+    pub(crate) fn get(&self, url: &str) -> Option<&LockedInput> {
         let url = without_credentials(url);
         if self.outdated.contains(&url) { None } else { self.inputs.get(&url) }
     }
@@ -186,7 +186,7 @@ impl Lock {
     }
 
     /// Records the input at `url`; an error if it differs from its entry.
-    pub(crate) fn insert(&mut self, url: &str, found: Locked) -> Result<(), LockError> {
+    pub(crate) fn insert(&mut self, url: &str, found: LockedInput) -> Result<(), LockError> {
         let mut found = found;
         if let Some(locked) = self.get(url) {
             locked
@@ -220,7 +220,7 @@ impl Lock {
     }
 }
 
-fn parse(text: &str, path: &Path) -> Result<BTreeMap<String, Locked>, LockError> {
+fn parse(text: &str, path: &Path) -> Result<BTreeMap<String, LockedInput>, LockError> {
     let malformed = |at: usize, problem| {
         let line = text.get(..at).map_or(1, |before| before.matches('\n').count() + 1);
         LockError::Malformed { path: path.to_owned(), line, problem }
@@ -236,7 +236,7 @@ fn parse(text: &str, path: &Path) -> Result<BTreeMap<String, Locked>, LockError>
     for InputText { url, size, sha256, raw_size, raw_sha256, signed_by } in parsed.inputs {
         // Entries are looked up without credentials and in the URL parser's spelling.
         let (at, url) = (url.span().start, without_credentials(url.get_ref()));
-        let locked = Locked { size, sha256, raw: raw_size.zip(raw_sha256), signed_by };
+        let locked = LockedInput { size, sha256, raw: raw_size.zip(raw_sha256), signed_by };
         if raw_size.is_some() != raw_sha256.is_some() {
             return Err(malformed(at, LockProblem::HalfRaw));
         }
@@ -252,18 +252,18 @@ fn parse(text: &str, path: &Path) -> Result<BTreeMap<String, Locked>, LockError>
 mod tests {
     use super::*;
 
-    fn locked(content: &[u8]) -> Locked {
-        Locked { size: content.len() as u64, sha256: Sha256::of(content), raw: None, signed_by: None }
+    fn locked(content: &[u8]) -> LockedInput {
+        LockedInput { size: content.len() as u64, sha256: Sha256::of(content), raw: None, signed_by: None }
     }
 
     #[test]
     fn saved_lock_is_sorted_and_loads_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("magi.lock");
-        let mut lock = Lock::load(&path).unwrap();
+        let mut lock = LockFile::load(&path).unwrap();
         lock.save().unwrap();
         assert!(!path.exists(), "an unchanged lock is not written");
-        let base = Locked { raw: Some((7, Sha256::of(b"raw"))), ..locked(b"base") };
+        let base = LockedInput { raw: Some((7, Sha256::of(b"raw"))), ..locked(b"base") };
         lock.insert("https://user:secret@b/base.img.xz", base.clone()).unwrap();
         lock.insert("https://a/k3s?x=\"1\"", locked(b"k3s")).unwrap();
         lock.save().unwrap();
@@ -285,14 +285,14 @@ mod tests {
         raw_size = 7
         raw_sha256 = "d7439bee24773bcbfa2d0a97947ee36227b10d1022b1a55847e928965bb6bfde"
         "#);
-        let again = Lock::load(&path).unwrap();
+        let again = LockFile::load(&path).unwrap();
         assert_eq!(again.inputs, lock.inputs);
         assert_eq!(again.get("https://other@b/base.img.xz"), Some(&base));
     }
 
     #[test]
     fn changed_input_is_refused_until_update() {
-        let mut lock = Lock::in_memory();
+        let mut lock = LockFile::in_memory();
         lock.insert("https://a/x", locked(b"old")).unwrap();
         let error = lock.insert("https://a/x", locked(b"new")).unwrap_err();
         let (old, new) = (Sha256::of(b"old"), Sha256::of(b"new"));
@@ -312,8 +312,8 @@ mod tests {
 
     #[test]
     fn raw_content_is_added_and_kept() {
-        let mut lock = Lock::in_memory();
-        let raw = |content: &[u8]| Locked { raw: Some((3, Sha256::of(content))), ..locked(b"x") };
+        let mut lock = LockFile::in_memory();
+        let raw = |content: &[u8]| LockedInput { raw: Some((3, Sha256::of(content))), ..locked(b"x") };
         lock.insert("u", locked(b"x")).unwrap();
         lock.insert("u", raw(b"one")).unwrap();
         lock.insert("u", locked(b"x")).unwrap();

@@ -1,8 +1,8 @@
 //! OpenPGP keys that are fetched and known by their fingerprint.
 
-use super::cache::{Cache, Entry, Key};
+use super::cache::{Cache, CacheEntry, CacheKey};
 use super::http::Client;
-use super::lock::{Lock, Locked};
+use super::lock::{LockFile, LockedInput};
 use super::openpgp;
 use crate::digest::Sha256;
 use crate::error::{FileError, Result};
@@ -18,9 +18,9 @@ pub(crate) fn fetch(
     fingerprint: &str,
     cache: &Cache,
     client: &Client,
-    lock: &mut Lock,
+    lock: &mut LockFile,
     progress: &dyn Progress,
-) -> Result<Entry> {
+) -> Result<CacheEntry> {
     let cached = match lock.get(url).map(|locked| locked.sha256) {
         Some(known) => cache.download(known)?,
         None => None,
@@ -33,7 +33,7 @@ pub(crate) fn fetch(
         }
         None => download(url, fingerprint, cache, client, progress)?,
     };
-    lock.insert(url, Locked { size: entry.size, sha256: entry.sha256, raw: None, signed_by: None })?;
+    lock.insert(url, LockedInput { size: entry.size, sha256: entry.sha256, raw: None, signed_by: None })?;
     Ok(entry)
 }
 
@@ -43,11 +43,11 @@ fn download(
     cache: &Cache,
     client: &Client,
     progress: &dyn Progress,
-) -> Result<Entry> {
+) -> Result<CacheEntry> {
     let bytes = client.fetch_small(url, LARGEST_KEY, progress)?;
     openpgp::require_fingerprint(&bytes, fingerprint)?;
     let sha256 = Sha256::of(&bytes);
-    let lock = cache.lock(Key::Download(sha256), url, progress)?;
+    let lock = cache.lock(CacheKey::Download(sha256), url, progress)?;
     std::fs::write(&lock.partial, &bytes).map_err(FileError::new("write", &lock.partial))?;
     cache.keep_download(&lock, sha256)
 }

@@ -8,7 +8,7 @@ use crate::error::{Context as _, Result};
 use crate::fetch::assets::{Fetched, Fetcher};
 use crate::fetch::cache::Cache;
 use crate::fetch::http::Client;
-use crate::fetch::lock::Lock;
+use crate::fetch::lock::LockFile;
 use crate::plan::Want;
 use crate::profile::Node;
 
@@ -18,7 +18,7 @@ pub(super) const LOCK_FILE: &str = "magi.lock";
 pub(super) struct FetchContext {
     pub(super) cache: Cache,
     pub(super) client: Client,
-    pub(super) lock: Lock,
+    pub(super) lock: LockFile,
 }
 
 /// A base that was fetched, verified, unpacked and surveyed.
@@ -35,7 +35,7 @@ impl Project<'_> {
     pub(super) fn fetch_context(&self) -> Result<FetchContext> {
         let cache = Cache::open(&self.options.cache_dir()?)?;
         let client = if self.options.offline { Client::offline() } else { Client::default() };
-        Ok(FetchContext { cache, client, lock: Lock::load(&self.lock_path())? })
+        Ok(FetchContext { cache, client, lock: LockFile::load(&self.lock_path())? })
     }
 
     /// The base: from the cache, or fetched, verified and unpacked.

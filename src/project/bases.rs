@@ -10,7 +10,7 @@ use crate::base::{self, ListedBase};
 use crate::error::{Context as _, Result};
 use crate::fetch::cache::Cache;
 use crate::fetch::http::Client;
-use crate::fetch::lock::Lock;
+use crate::fetch::lock::LockFile;
 use crate::image::inspect::{self, Inspection};
 use crate::plan::BaseFacts;
 use crate::profile::DEFAULT_PATH;
@@ -56,7 +56,7 @@ pub(crate) fn show_base(options: &Options, source: &str, progress: &dyn Progress
 }
 
 /// The lock beside the profile, if there is one.
-fn lock(options: &Options) -> Result<Lock> {
+fn lock(options: &Options) -> Result<LockFile> {
     let profile = options.profile.as_deref().unwrap_or(Path::new(DEFAULT_PATH));
-    Lock::load(&profile.parent().unwrap_or(Path::new("")).join(LOCK_FILE))
+    LockFile::load(&profile.parent().unwrap_or(Path::new("")).join(LOCK_FILE))
 }

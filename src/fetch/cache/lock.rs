@@ -18,7 +18,7 @@ pub(super) const LOCK_POLL: Duration = Duration::from_millis(100);
 
 /// What an entry is locked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Key {
+pub(crate) enum CacheKey {
     /// A download whose hash is expected.
     Download(Sha256),
     /// A download without an expected hash: the hash of its URL.
@@ -27,7 +27,7 @@ pub(crate) enum Key {
     Raw(Sha256),
 }
 
-impl Key {
+impl CacheKey {
     pub(crate) fn url(url: &str) -> Self {
         Self::Url(Sha256::of(url.as_bytes()))
     }
@@ -43,17 +43,17 @@ impl Key {
 
 /// Held while an entry is made.
 #[derive(Debug)]
-pub(crate) struct KeyLock {
+pub(crate) struct CacheLock {
     /// The file that will become the entry.
     pub(crate) partial: PathBuf,
     // Closing the file unlocks it.
     _file: File,
 }
 
-impl KeyLock {
+impl CacheLock {
     /// Locks `key` in the folder `locks`; its partial file is in `folder`.
     pub(super) fn wait(
-        key: Key,
+        key: CacheKey,
         locks: &Path,
         folder: &Path,
         what: &str,

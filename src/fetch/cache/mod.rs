@@ -16,7 +16,7 @@ mod side;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-pub(crate) use lock::{Key, KeyLock};
+pub(crate) use lock::{CacheKey, CacheLock};
 
 use side::{FileStamp, SideFile};
 
@@ -47,7 +47,7 @@ fn failed(verb: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Cac
 
 /// A complete file of the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct CacheEntry {
     pub(crate) path: PathBuf,
     /// Of the content; for an unpacked base, of the raw content.
     pub(crate) sha256: Sha256,
@@ -88,13 +88,13 @@ impl Cache {
 
     /// The lock of `key`. Waits while another build holds it, with a note to `progress`; `what` is for the
     /// note.
-    pub(crate) fn lock(&self, key: Key, what: &str, progress: &dyn Progress) -> Result<KeyLock> {
-        let folder = self.dir.join(if matches!(key, Key::Raw(_)) { "raw" } else { "sha256" });
-        KeyLock::wait(key, &self.dir.join("locks"), &folder, what, progress)
+    pub(crate) fn lock(&self, key: CacheKey, what: &str, progress: &dyn Progress) -> Result<CacheLock> {
+        let folder = self.dir.join(if matches!(key, CacheKey::Raw(_)) { "raw" } else { "sha256" });
+        CacheLock::wait(key, &self.dir.join("locks"), &folder, what, progress)
     }
 
     /// The download with this hash, if it is complete.
-    pub(crate) fn download(&self, sha256: Sha256) -> Result<Option<Entry>> {
+    pub(crate) fn download(&self, sha256: Sha256) -> Result<Option<CacheEntry>> {
         let path = self.download_path(sha256);
         let Some(stamp) = FileStamp::of(&path)? else { return Ok(None) };
         // A download's name is its hash: without a side file, the content can still be checked.
@@ -108,7 +108,7 @@ impl Cache {
     }
 
     /// The base that was unpacked from the file with this hash, if it is complete.
-    pub(crate) fn raw(&self, source: Sha256) -> Result<Option<Entry>> {
+    pub(crate) fn raw(&self, source: Sha256) -> Result<Option<CacheEntry>> {
         let path = self.raw_path(source);
         let Some(stamp) = FileStamp::of(&path)? else { return Ok(None) };
         match SideFile::read(&path) {
@@ -118,7 +118,7 @@ impl Cache {
     }
 
     /// Makes the lock's partial file the download with this hash, which the caller has checked.
-    pub(crate) fn keep_download(&self, lock: &KeyLock, sha256: Sha256) -> Result<Entry> {
+    pub(crate) fn keep_download(&self, lock: &CacheLock, sha256: Sha256) -> Result<CacheEntry> {
         keep(lock, self.download_path(sha256), sha256, None, "download")
     }
 
@@ -126,11 +126,11 @@ impl Cache {
     /// of the raw content, `made_by` the container.
     pub(crate) fn keep_raw(
         &self,
-        lock: &KeyLock,
+        lock: &CacheLock,
         source: (Sha256, u64),
         sha256: Sha256,
         made_by: &str,
-    ) -> Result<Entry> {
+    ) -> Result<CacheEntry> {
         keep(lock, self.raw_path(source.0), sha256, Some(source.1), made_by)
     }
 
@@ -176,7 +176,7 @@ impl Cache {
 }
 
 /// The entry, if its size is right and its content unchanged; otherwise it is discarded.
-fn checked(path: PathBuf, now: FileStamp, side: &SideFile) -> Result<Option<Entry>> {
+fn checked(path: PathBuf, now: FileStamp, side: &SideFile) -> Result<Option<CacheEntry>> {
     let size = now.size;
     if size != side.stamp.size {
         return discard(&path).map(|()| None);
@@ -189,7 +189,7 @@ fn checked(path: PathBuf, now: FileStamp, side: &SideFile) -> Result<Option<Entr
         // Only saves the next hashing. Reading from a read-only cache must work.
         let _ = SideFile { stamp: now, ..side.clone() }.write(&path);
     }
-    Ok(Some(Entry { path, sha256: side.sha256, size, source_size: side.source_size }))
+    Ok(Some(CacheEntry { path, sha256: side.sha256, size, source_size: side.source_size }))
 }
 
 fn discard(path: &Path) -> Result<()> {
@@ -200,12 +200,12 @@ fn discard(path: &Path) -> Result<()> {
 }
 
 fn keep(
-    lock: &KeyLock,
+    lock: &CacheLock,
     path: PathBuf,
     sha256: Sha256,
     source_size: Option<u64>,
     made_by: &str,
-) -> Result<Entry> {
+) -> Result<CacheEntry> {
     let partial = &lock.partial;
     let file = File::options().write(true).open(partial).map_err(failed("read", partial))?;
     // A crash must not leave an entry of the right size with holes instead of content.
@@ -218,7 +218,7 @@ fn keep(
     let source_size = source_size.unwrap_or(stamp.size);
     SideFile { sha256, stamp, source_size, made_by: made_by.into() }.write(&path)?;
     let _ = fs::remove_file(side::path_of(partial));
-    Ok(Entry { path, sha256, size: stamp.size, source_size })
+    Ok(CacheEntry { path, sha256, size: stamp.size, source_size })
 }
 
 fn read_hash(path: &Path) -> Option<Sha256> {

@@ -12,9 +12,9 @@ fn cache() -> (tempfile::TempDir, Cache) {
     (dir, cache)
 }
 
-fn put(cache: &Cache, content: &[u8]) -> Entry {
+fn put(cache: &Cache, content: &[u8]) -> CacheEntry {
     let hash = Sha256::of(content);
-    let lock = cache.lock(Key::Download(hash), "it", &Silent).unwrap();
+    let lock = cache.lock(CacheKey::Download(hash), "it", &Silent).unwrap();
     fs::write(&lock.partial, content).unwrap();
     cache.keep_download(&lock, hash).unwrap()
 }
@@ -61,7 +61,7 @@ fn damaged_download_is_discarded_and_touched_one_is_kept() {
 fn raw_base_without_side_file_is_discarded() {
     let (_dir, cache) = cache();
     let source = Sha256::of(b"compressed");
-    let lock = cache.lock(Key::Raw(source), "base", &Silent).unwrap();
+    let lock = cache.lock(CacheKey::Raw(source), "base", &Silent).unwrap();
     fs::write(&lock.partial, b"raw").unwrap();
     let entry = cache.keep_raw(&lock, (source, 10), Sha256::of(b"raw"), "xz").unwrap();
     assert_eq!(cache.raw(source).unwrap(), Some(entry.clone()));
@@ -74,10 +74,10 @@ fn raw_base_without_side_file_is_discarded() {
 fn sweep_removes_stale_partials_and_keeps_locked_ones() {
     let (_dir, cache) = cache();
     let partial = |key| cache.lock(key, "it", &Silent).unwrap().partial;
-    let raw = partial(Key::Raw(Sha256::of(b"1")));
-    let resumable = partial(Key::url("http://a/"));
-    let forgotten = partial(Key::url("http://b/"));
-    let busy = cache.lock(Key::Raw(Sha256::of(b"2")), "it", &Silent).unwrap();
+    let raw = partial(CacheKey::Raw(Sha256::of(b"1")));
+    let resumable = partial(CacheKey::url("http://a/"));
+    let forgotten = partial(CacheKey::url("http://b/"));
+    let busy = cache.lock(CacheKey::Raw(Sha256::of(b"2")), "it", &Silent).unwrap();
     for path in [&raw, &resumable, &forgotten, &busy.partial] {
         fs::write(path, b"half").unwrap();
     }
@@ -96,7 +96,7 @@ fn second_build_waits_for_the_lock_with_a_note() {
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                let lock = cache.lock(Key::Download(hash), "it", &recorder).unwrap();
+                let lock = cache.lock(CacheKey::Download(hash), "it", &recorder).unwrap();
                 if cache.download(hash).unwrap().is_none() {
                     made.fetch_add(1, Ordering::Relaxed);
                     // Long enough for the other thread to reach the lock; no time is measured.

@@ -50,7 +50,7 @@ impl Default for ClientSettings {
 
 /// What a download must be, as far as it is known.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Expected {
+pub(crate) struct ExpectedFile {
     pub(crate) sha256: Option<Sha256>,
     /// In bytes.
     pub(crate) size: Option<u64>,
@@ -90,7 +90,7 @@ impl Client {
         &self,
         urls: &[&str],
         partial: &Path,
-        expected: Expected,
+        expected: ExpectedFile,
         progress: &dyn Progress,
     ) -> Result<Downloaded> {
         let mut failures = Vec::new();

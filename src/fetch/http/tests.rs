@@ -36,7 +36,7 @@ impl PartialFile {
         Self { path: dir.path().join("it.partial"), _dir: dir }
     }
 
-    fn download(&self, urls: &[&str], expected: Expected) -> Result<Downloaded> {
+    fn download(&self, urls: &[&str], expected: ExpectedFile) -> Result<Downloaded> {
         client().download(urls, &self.path, expected, &Silent)
     }
 
@@ -45,8 +45,8 @@ impl PartialFile {
     }
 }
 
-fn expect(content: &[u8]) -> Expected {
-    Expected { sha256: Some(Sha256::of(content)), size: Some(content.len() as u64) }
+fn expect(content: &[u8]) -> ExpectedFile {
+    ExpectedFile { sha256: Some(Sha256::of(content)), size: Some(content.len() as u64) }
 }
 
 /// A server that sends the next of `responses` to each connection, then closes it. Records the requests.
@@ -89,7 +89,7 @@ fn download_returns_hash_and_size() {
         Expectation::matching(method_path("GET", "/a")).respond_with(status_code(200).body("content")),
     );
     let file = PartialFile::new();
-    let done = file.download(&[&server.url_str("/a")], Expected::default()).unwrap();
+    let done = file.download(&[&server.url_str("/a")], ExpectedFile::default()).unwrap();
     assert_eq!((done.sha256, done.size), (Sha256::of(b"content"), 7));
     assert_eq!(file.content(), "content");
 }
@@ -110,7 +110,7 @@ fn temporary_status_is_retried_and_missing_file_is_not() {
 
     let (broken, none) = (server.url_str("/broken"), server.url_str("/none"));
     let file = PartialFile::new();
-    let error = file.download(&[&broken, &none], Expected::default()).unwrap_err();
+    let error = file.download(&[&broken, &none], ExpectedFile::default()).unwrap_err();
     let expected = format!(
         "cannot download `{broken}`: the server answers 500 Internal Server Error, after 3 tries; \
          `{none}`: the server answers 404 Not Found"
@@ -128,7 +128,7 @@ fn truncated_body_is_resumed() {
         "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 6-9/10\r\nContent-Length: 4\r\n\r\n6789",
     ]);
     let file = PartialFile::new();
-    let done = file.download(&[&server.url], Expected::default()).unwrap();
+    let done = file.download(&[&server.url], ExpectedFile::default()).unwrap();
     assert_eq!(done.sha256, Sha256::of(b"0123456789"));
     assert_eq!(file.content(), "0123456789");
     let requests = server.requests();
@@ -143,18 +143,18 @@ fn later_run_resumes_only_with_the_same_etag() {
     let server =
         RawServer::new(&[cut, cut, cut, "HTTP/1.1 200 OK\r\nETag: \"v2\"\r\nContent-Length: 3\r\n\r\nnew"]);
     let file = PartialFile::new();
-    let error = file.download(&[&server.url], Expected::default()).unwrap_err();
+    let error = file.download(&[&server.url], ExpectedFile::default()).unwrap_err();
     assert!(error.to_string().contains("after 3 tries"), "{error}");
     assert!(error.hint().unwrap().contains("is kept"));
     assert_eq!(file.content(), "0123");
-    let done = file.download(&[&server.url], Expected::default()).unwrap();
+    let done = file.download(&[&server.url], ExpectedFile::default()).unwrap();
     assert_eq!((done.sha256, file.content()), (Sha256::of(b"new"), "new".into()));
     assert!(server.requests()[3].contains("if-range: \"v1\""));
 
     // Without ETag and hash, the rest could belong to another file.
     let server = RawServer::new(&["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"]);
     std::fs::write(&file.path, "xyz").unwrap();
-    file.download(&[&server.url], Expected::default()).unwrap();
+    file.download(&[&server.url], ExpectedFile::default()).unwrap();
     assert_eq!(file.content(), "abc");
     assert!(!server.requests()[0].contains("range"));
 }
@@ -239,7 +239,7 @@ fn refused_connection_is_retried_and_hides_password() {
     let recorder = Recorder::default();
     let url = format!("http://user:secret@127.0.0.1:{port}/x?token=secret");
     let error =
-        client().download(&[&url], &PartialFile::new().path, Expected::default(), &recorder).unwrap_err();
+        client().download(&[&url], &PartialFile::new().path, ExpectedFile::default(), &recorder).unwrap_err();
     let text = error.to_string();
     assert!(
         text.starts_with(&format!("cannot download `http://127.0.0.1:{port}/x?…`: no connection: ")),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::Expected;
+use super::ExpectedFile;
 use super::error::{FailureCause, TryError};
 use super::transport::{Request, Response, Transport};
 use crate::digest::{Sha256, Sha256Hasher};
@@ -26,7 +26,7 @@ struct PartialOrigin {
 
 pub(super) struct Transfer<'a> {
     url: &'a str,
-    expected: Expected,
+    expected: ExpectedFile,
     path: PathBuf,
     file: File,
     /// Of the first `length` bytes of the file.
@@ -43,7 +43,7 @@ impl<'a> Transfer<'a> {
     pub(super) fn open(
         partial: &Path,
         url: &'a str,
-        expected: Expected,
+        expected: ExpectedFile,
         progress: &'a dyn Progress,
     ) -> crate::Result<Self> {
         let file = File::options()
