@@ -1,6 +1,7 @@
 //! Overlays × node × base facts × secrets → plan. Pure: the same inputs give the same plan, and nothing here
 //! reads a file or knows a disk.
 
+mod base_needs;
 mod conflicts;
 pub(crate) mod context;
 mod edits;
@@ -116,6 +117,7 @@ pub(crate) fn plan(
     assets: &dyn Assets,
 ) -> Result<Plan> {
     let mut edits = vec![sysconf_edit(node, inputs.ssh_keys)];
+    edits.extend(base_needs::edits(inputs.base));
     for work in inputs.scopes(node, secrets)? {
         let included = inputs.included.get(&work.overlay.name).map_or(&[][..], Vec::as_slice);
         work.checks()?;

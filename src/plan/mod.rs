@@ -93,6 +93,8 @@ pub(crate) enum Patch {
     },
     /// Sets keys of a `sysconf.txt`, by the rules of its parser.
     Sysconf(Vec<(&'static str, String)>),
+    /// Adds words to the kernel's command line.
+    KernelWords(Vec<String>),
 }
 
 impl Edit {

@@ -79,6 +79,7 @@ fn detail(action: &Action) -> Option<String> {
         Action::Patch(Patch::Sysconf(values)) => {
             Some(values.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", "))
         }
+        Action::Patch(Patch::KernelWords(words)) => Some(words.join(" ")),
         Action::Patch(Patch::Regex { pattern, replace, .. }) => Some(format!("{pattern} becomes {replace}")),
         Action::Directory(_) | Action::File(..) => None,
     }
@@ -141,6 +142,9 @@ fn leaf(edit: &Edit, name: &str) -> String {
         Action::Patch(Patch::Sysconf(values)) => {
             let keys: Vec<&str> = values.iter().map(|(key, _)| *key).collect();
             let _ = write!(leaf, "  {}", keys.join(", "));
+        }
+        Action::Patch(Patch::KernelWords(words)) => {
+            let _ = write!(leaf, "  {}", words.join(" "));
         }
         Action::Patch(Patch::Regex { .. }) | Action::File(..) => {}
     }

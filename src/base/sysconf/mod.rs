@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 
 use crate::error::{Exit, Explain};
 
+/// The file to start from on a base without one.
+pub(crate) const TEMPLATE: &[u8] = include_bytes!("../sample/sysconf.txt");
+
 /// Why a value can't be written so that the Pi reads it back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SysconfError {

@@ -2,7 +2,7 @@
 
 use super::error::ResolveError;
 use super::{BaseVolumes, path_write};
-use crate::base::sysconf;
+use crate::base::{kernel_words, sysconf};
 use crate::digest::Sha256;
 use crate::disk::ext4::FileKind;
 use crate::error::Result;
@@ -20,7 +20,7 @@ pub(super) fn resolve(base: &BaseVolumes<'_>, first: &Edit, edits: &[Edit]) -> R
             _ => None,
         })
     };
-    let Some((mut content, attributes)) = read(base, first)? else {
+    let Some((mut content, attributes)) = read(base, first)?.or_else(|| start(first, patches())) else {
         if patches().all(|(_, patch)| matches!(patch, Patch::Regex { required: false, .. })) {
             return Ok(None);
         }
@@ -37,6 +37,21 @@ pub(super) fn resolve(base: &BaseVolumes<'_>, first: &Edit, edits: &[Edit]) -> R
         origin: None,
     };
     Ok(Some(path_write(first, state, ContentSource::Memory(content.into()))))
+}
+
+/// What a file that the base lacks starts from, if one of its patches can make it.
+fn start<'a>(
+    edit: &Edit,
+    patches: impl Iterator<Item = (&'a Edit, &'a Patch)>,
+) -> Option<(Vec<u8>, Option<Attributes>)> {
+    patches.into_iter().find_map(|(_, patch)| match (patch, edit.area) {
+        (Patch::Sysconf(_), _) => Some((sysconf::TEMPLATE.to_vec(), None)),
+        (Patch::KernelWords(_), Area::Root) => {
+            Some((Vec::new(), Some(Attributes { mode: 0o644, uid: 0, gid: 0 })))
+        }
+        // Without its own `cmdline.txt` the base would boot with nothing but these words.
+        (Patch::KernelWords(_), Area::Boot) | (Patch::Regex { .. }, _) => None,
+    })
 }
 
 /// The file's content and attributes in the base; `None` if there is no such file.
@@ -66,6 +81,7 @@ fn apply(edit: &Edit, patch: &Patch, content: Vec<u8>) -> Result<Vec<u8>, Resolv
             let values: Vec<_> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
             sysconf::edit(&content, &values).map_err(ResolveError::Sysconf)
         }
+        Patch::KernelWords(words) => Ok(kernel_words::add(&content, words)),
         Patch::Regex { pattern, replace, required } => {
             let (overlay, path) = (edit.overlay.clone(), edit.shown());
             let Ok(text) = String::from_utf8(content) else {
