@@ -171,7 +171,7 @@ fn virtual_addresses_that_cannot_work() {
     hint: set `gateway` and `dns` in `[cluster]`: usually your router's address
     ");
     insta::assert_snapshot!(fixed("10.0.0.100", "gateway = \"10.0.0.1\"", "10.0.0.13/24"), @"
-    error: overlay `common`: node `caspar` has a fixed address, but the cluster has no name server
+    error: overlay `common`: node `caspar` has a fixed address, but the profile has no name server
     hint: set `dns` under [cluster], or leave the node's `address` out to use DHCP
     ");
     insta::assert_snapshot!(fixed("10.0.0.100", "gateway = \"10.9.0.1\"", "10.0.0.13/24"), @"error: `magi.toml` line 15: the gateway 10.9.0.1 isn't a neighbour of `caspar`, 10.0.0.13/24");
@@ -281,7 +281,7 @@ fn settings_of_the_wrong_kind() {
     let set = |overlay: &str, line: &str| refused(&Profile::default().settings(overlay, line));
     insta::assert_snapshot!(set("docker", "source = \"ubuntu\""), @"
     error: `magi.toml` line 15: `overlays.docker.source` is `ubuntu`, not one of `docker-ce`, `debian`
-    hint: docker-ce: Docker's own repository; debian: the docker.io package, one archive less to depend on
+    hint: `docker-ce`: packages from Docker's repository; `debian`: the package docker.io, without a second archive
     ");
     insta::assert_snapshot!(set("docker", "sorce = \"debian\""), @"
     error: `magi.toml` line 15: unknown key `sorce` in `[overlays.docker]`
@@ -289,41 +289,41 @@ fn settings_of_the_wrong_kind() {
     ");
     insta::assert_snapshot!(set("docker", "source = 1"), @"
     error: `magi.toml` line 15: `overlays.docker.source` must be a string
-    hint: docker-ce: Docker's own repository; debian: the docker.io package, one archive less to depend on
+    hint: `docker-ce`: packages from Docker's repository; `debian`: the package docker.io, without a second archive
     ");
     insta::assert_snapshot!(set("vip", "router_id = 256"), @"
     error: `magi.toml` line 15: `overlays.vip.router_id` is 256, not between 1 and 255
-    hint: VRRP's virtual_router_id; must be unique on the LAN
+    hint: VRRP router id (keepalived: virtual_router_id); must be unique on the LAN
     ");
     insta::assert_snapshot!(set("vip", "router_id = 0"), @"
     error: `magi.toml` line 15: `overlays.vip.router_id` is 0, not between 1 and 255
-    hint: VRRP's virtual_router_id; must be unique on the LAN
+    hint: VRRP router id (keepalived: virtual_router_id); must be unique on the LAN
     ");
     insta::assert_snapshot!(set("vip", "router_id = \"51\""), @"
     error: `magi.toml` line 15: `overlays.vip.router_id` must be a whole number
-    hint: VRRP's virtual_router_id; must be unique on the LAN
+    hint: VRRP router id (keepalived: virtual_router_id); must be unique on the LAN
     ");
     insta::assert_snapshot!(set("k3s", "version = \"1.33\""), @r"
     error: `magi.toml` line 15: `overlays.k3s.version` is `1.33`, which doesn't match `^v\d+\.\d+\.\d+\+k3s\d+$`
-    hint: a k3s release
+    hint: k3s release, for example `v1.36.4+k3s1`
     ");
     insta::assert_snapshot!(set("k3s", "binary = \"k3s-arm64\""), @"error: `magi.toml` line 15: `overlays.k3s.binary` names `k3s-arm64`, which isn't there");
     insta::assert_snapshot!(set("k3s", "manifests = [\"apps\"]"), @"error: `magi.toml` line 15: `overlays.k3s.manifests` names `apps`, which isn't there");
     insta::assert_snapshot!(set("k3s", "sha256 = \"abc\""), @"
     error: `magi.toml` line 15: `overlays.k3s.sha256` is `abc`, which doesn't match `^[0-9a-f]{64}$`
-    hint: what the binary must hash to, for versions without a pin here
+    hint: SHA-256 of the k3s binary, for versions that have no built-in checksum
     ");
     insta::assert_snapshot!(set("common", "packages = [\"vim; reboot\"]"), @"
     error: `magi.toml` line 15: `overlays.common.packages` is `vim; reboot`, which doesn't match `^[a-z0-9][a-z0-9+.-]+$`
-    hint: further Debian packages for every node
+    hint: additional Debian packages for every node
     ");
     insta::assert_snapshot!(set("common", "timezone = \"../../etc/shadow\""), @"
     error: `magi.toml` line 15: `overlays.common.timezone` is `../../etc/shadow`, which doesn't match `^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`
-    hint: as in /usr/share/zoneinfo
+    hint: time zone as in /usr/share/zoneinfo, for example `Europe/Berlin`
     ");
     insta::assert_snapshot!(set("firewall", "allow = [\"9100\"]"), @r"
     error: `magi.toml` line 15: `overlays.firewall.allow` is `9100`, which can't be
-    hint: further ports for the lan, e.g. tcp/9100
+    hint: additional ports open to `lan` and `lan6`, for example `tcp/9100`
     ");
 }
 
@@ -331,8 +331,8 @@ fn settings_of_the_wrong_kind() {
 fn settings_that_do_not_fit_each_other() {
     let public = Profile::default().cluster_instead("name = \"magi\"\nvip = \"203.0.113.7\"\n");
     insta::assert_snapshot!(refused(&public), @"
-    error: overlay `firewall`: the virtual address `203.0.113.7` isn't in a private range, so the firewall can't tell what your LAN is
-    hint: set `lan` under [overlays.firewall]
+    error: overlay `firewall`: the virtual IP 203.0.113.7 is not in a private range, so the firewall has no default for `lan`
+    hint: set `lan` under [overlays.firewall] to the network of your LAN
     ");
 }
 
@@ -463,10 +463,10 @@ fn addresses_that_pods_or_services_have_too() {
     let k3s = |settings: &str| Profile::default().settings("k3s", settings);
     insta::assert_snapshot!(refused(&k3s("service_cidr = \"10.42.128.0/17\"")), @"
     error: overlay `k3s`: `cluster_cidr` 10.42.0.0/16 and `service_cidr` 10.42.128.0/17 overlap
-    hint: give pods and services networks of their own under [overlays.k3s]
+    hint: set `cluster_cidr` and `service_cidr` under [overlays.k3s] to two separate networks
     ");
     insta::assert_snapshot!(refused(&k3s("cluster_cidr = \"10.0.0.0/20\"")), @"
-    error: overlay `k3s`: the virtual address `10.0.0.100` lies in the network of the pods or of the services
+    error: overlay `k3s`: the virtual IP 10.0.0.100 is in the network of the pods or of the services
     hint: set `cluster_cidr` and `service_cidr` under [overlays.k3s] to networks that your LAN doesn't use
     ");
     insta::assert_snapshot!(refused(&Profile::default().nodes(&["name = \"localhost\""])), @"

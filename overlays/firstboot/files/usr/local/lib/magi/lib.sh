@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# Shared by the scripts in this folder and the first-boot steps: sourced, never run.
-# The MAGI_ variables may be set from outside, for a look at another root.
+# Functions for the scripts in this folder and the first-boot steps: sourced, never run.
+# The MAGI_ variables may be set by the caller, so that tests can use another root folder.
 
 MAGI_CONF=${MAGI_CONF:-/etc/magi}
 MAGI_STATE=${MAGI_STATE:-/var/lib/magi}
@@ -14,12 +14,12 @@ log() {
 	printf '%s\n' "$*" >&2
 }
 
-# One line of plain ASCII: what an archive or a kernel says may hold anything.
+# Turns stdin into one line of printable ASCII: messages of other programs may hold any bytes.
 clean() {
 	tr '\n' ' ' | tr -cd '\040-\176' | cut -c 1-300 | sed 's/ *$//'
 }
 
-# put FILE <content: FILE is replaced whole or not at all, and not touched if nothing changes.
+# put FILE <content: replaces FILE atomically; an unchanged file is not written.
 put() {
 	if ! cat >"$1.new"; then
 		rm -f "$1.new"
@@ -31,21 +31,21 @@ put() {
 	fi
 }
 
-# The address of this node on its wired port; never the virtual one, which may move.
+# The IPv4 address of this node on the cluster's interface, without the virtual IP (VIP).
 node_address() {
 	ip -4 -o addr show dev "$MAGI_INTERFACE" scope global 2>/dev/null |
 		awk -v vip="$MAGI_VIP" '{ sub("/.*", "", $4); if ($4 != vip) { print $4; exit } }'
 }
 
-# status_line PART N: state, detail, since and error are lines 1 to 4 of a part's file.
+# status_line PART N: prints line N of PART's status: 1 state, 2 detail, 3 since, 4 error.
 status_line() {
 	sed -n "$2p" "$MAGI_STATE/status.d/$1" 2>/dev/null
 }
 
-# status_set PART STATE DETAIL [ERROR]: what PART does now. STATE is `done` or `up` where all is
-# well, `failing` where it isn't, `running` or `waiting` on the way. Its clock runs on while state
-# and detail stay, and nothing is written while nothing changes. Trouble here never stops the
-# caller. One at a time: first boot, k3s and keepalived all have something to say.
+# status_set PART STATE DETAIL [ERROR]: sets the status of PART and writes the status files.
+# STATE is `running` or `waiting` (in progress), `failing`, `done` or `up`. `since` changes only
+# with state or detail, and unchanged files are not written. An error here never stops the caller.
+# The lock is needed because first boot, k3s and keepalived set their status at the same time.
 status_set() {
 	mkdir -p "$MAGI_RUN" "$MAGI_STATE/status.d"
 	(
@@ -67,14 +67,14 @@ status_write() {
 		mv -f "$MAGI_STATE/part.new" "$MAGI_STATE/status.d/$1"
 }
 
-# The kernel's trigger for what is read from and written to the card: mmc1 for /dev/mmcblk1.
+# The LED trigger for activity of the card: mmc1 for /dev/mmcblk1.
 card_trigger() {
 	card=$(findmnt --noheadings --output SOURCE "$MAGI_BOOT" 2>/dev/null | sed -n 's|^/dev/mmcblk\([0-9]*\)p.*|mmc\1|p')
 	echo "${card:-mmc0}"
 }
 
-# The activity LED: quick blinks where something fails, a heartbeat on the way, and flickering with the card
-# (or steady light, where the kernel can't do that) when all is well. Named led0 by older kernels.
+# Sets the activity LED: fast blinking if a part is failing, heartbeat if one is in progress, else card
+# activity, or steady light where the kernel has no such trigger. Older kernels call the LED led0.
 led_show() {
 	case " $(sed -sn 1p "$MAGI_STATE"/status.d/* 2>/dev/null | tr '\n' ' ')" in
 	*' failing '*) led_trigger=timer ;;
@@ -84,10 +84,10 @@ led_show() {
 	for led in "${MAGI_LEDS:-/sys/class/leds}"/ACT "${MAGI_LEDS:-/sys/class/leds}"/led0; do
 		[ -w "$led/trigger" ] || continue
 		! grep -qF "[$led_trigger]" "$led/trigger" || return 0
-		# A module in Debian's kernel, which nobody else loads.
+		# In Debian's kernel the triggers are modules, which are not loaded automatically.
 		grep -qw -- "$led_trigger" "$led/trigger" || modprobe -q "ledtrig-$led_trigger" || :
 		{ echo "$led_trigger" >"$led/trigger"; } 2>/dev/null || { echo default-on >"$led/trigger"; } 2>/dev/null || return 0
-		# These files are there with the timer only.
+		# Only the timer trigger has these two files.
 		if [ -w "$led/delay_on" ]; then
 			echo 100 >"$led/delay_on"
 			echo 100 >"$led/delay_off"
@@ -96,8 +96,8 @@ led_show() {
 	done
 }
 
-# note TEXT: for steps; where inside the step first boot is. A new try leaves the error of the
-# last one in the status until it is past the point that failed.
+# note TEXT: called by a first-boot step to show its progress in the status. During a retry, the
+# error of the last try stays in the status until the step has passed the point that failed.
 note() {
 	status_before=$(cat "$MAGI_RUN/now" 2>/dev/null)
 	status_now=$(printf '%s: %s' "${MAGI_STEP-}" "$*" | clean)
@@ -108,12 +108,12 @@ note() {
 	log "$*"
 }
 
-# Asked each time, since a full card keeps no state that could say so.
+# Measured each time: on a full card no state could be stored.
 card_is_full() {
 	[ "$(df --output=avail "$MAGI_STATE" | tail -n 1)" -lt 1024 ]
 }
 
-# The FAT is for a card reader: rarely written, each file at once.
+# Writes the status files to the boot partition, where a PC with a card reader can read them.
 status_publish() {
 	status_text | put "$MAGI_BOOT/magi-status.txt" &&
 		status_json | put "$MAGI_BOOT/magi-status.json"
