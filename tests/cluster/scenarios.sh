@@ -336,7 +336,7 @@ twin() {
 	start=$(now)
 	start twin prepared-dhcp caspar
 	first_boot twin || return
-	need "a twin of caspar waits, and says so" within 300 status_says twin "k3s: waiting.*caspar.*is alive" || return
+	need "a twin of caspar waits, and says so" within 300 status_says twin "k3s: waiting.*another caspar is running at" || return
 	took "a twin says that it has one" "$(age twin)"
 	sleep 60
 	expect "a twin: the cluster is unharmed" cluster_of_three
@@ -353,7 +353,7 @@ foreign_vip() {
 	"${inside[@]}" ip address add "$vip/32" dev "$lan"
 	start melchior prepared-dhcp
 	first_boot melchior || return
-	need "a taken VIP: it waits, and says so" within 300 status_says melchior "k3s: waiting.*has the virtual address" || return
+	need "a taken VIP: it waits, and says so" within 300 status_says melchior "k3s: waiting.*duplicate address: .* is already used by" || return
 	took "a taken VIP is named" "$(age melchior)"
 	sleep 60
 	expect "a taken VIP: it has begun nothing" lacks_etcd_data melchior
