@@ -1,6 +1,6 @@
-# shellcheck shell=bash
-# What a build lays into the root file systems, for the suites that try it; sourced. Variables: tool
-# (the binary, made here unless MAGI_IMAGE_BIN names it), work, python.
+# shellcheck shell=bash disable=SC2154 # work is the caller's
+# Root file systems of images that the real binary builds, for the suites that run a node's scripts. Sourced; the
+# caller sets work. Sets tool (the binary: MAGI_IMAGE_BIN, or built here) and python.
 tool=${MAGI_IMAGE_BIN:-}
 if [ -z "$tool" ]; then
 	cargo build --quiet --locked || exit
@@ -8,7 +8,7 @@ if [ -z "$tool" ]; then
 fi
 python=${PYTHON:-python3}
 
-# build PROFILE IMAGES: the images of all nodes on the built-in sample, once.
+# build PROFILE IMAGES: builds the images of all nodes on the built-in sample base, once.
 build() {
 	[ ! -e "$2/offset" ] || return 0
 	mkdir -p "$2"
@@ -22,7 +22,7 @@ parts = json.load(sys.stdin)["partitions"]
 print(next(p["first_lba"] * 512 for p in parts if "ext4" in p))' >"$2/offset"
 }
 
-# extract PROFILE IMAGES NODE FOLDER INTO: FOLDER of NODE's root file system, builds included.
+# extract PROFILE IMAGES NODE FOLDER INTO: copies FOLDER of NODE's root file system; builds first.
 extract() {
 	build "$1" "$2" || return
 	mkdir -p "$5"

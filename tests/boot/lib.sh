@@ -1,7 +1,6 @@
-# Shell for the boot test and the cluster test: a guest in QEMU, made from an image
-# file, and ssh into it. Sourced by their `run`, which sets test (its name), repo, work
-# (a folder), key (a private ssh key) and may set inside (words before each command
-# that is to see the guests' network).
+# What the boot test and the cluster test share: checks, a guest in QEMU from an image file, and ssh into it. Sourced
+# by their `run`, which sets test (its name), repo, work (a folder) and key (a private ssh key), and may set inside
+# (a prefix for each command that needs the guests' network).
 # shellcheck shell=bash disable=SC2154
 
 inside=()
@@ -14,7 +13,7 @@ binary() {
 	echo "${CARGO_TARGET_DIR:-$repo/target}/release/magi-image"
 }
 
-# Checks. Each is a command; what a failed one printed is shown.
+# check NAME COMMAND…: counts, and shows the output of a command that fails.
 passed=0 failed=0
 check() {
 	local name=$1 said
@@ -38,20 +37,20 @@ free_port() {
 	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# part_start IMAGE TYPE: first sector of the first partition of that type, as an MBR has it.
+# part_start IMAGE TYPE: first sector of the first partition of that MBR type.
 part_start() {
 	sfdisk --dump "$1" | sed -n "s/.*start= *\([0-9]*\),.*type=$2\b.*/\1/p" | head -n 1
 }
 
+# part_size IMAGE TYPE: in sectors.
 part_size() {
 	sfdisk --dump "$1" | sed -n "s/.*size= *\([0-9]*\),.*type=$2\b.*/\1/p" | head -n 1
 }
 
-# fat_of IMAGE: the boot partition as mtools want it named.
+# fat_of IMAGE: the boot partition in the syntax of mtools.
 fat_of() { echo "$1@@$(($(part_start "$1" c) * 512))"; }
 
-# boot_files IMAGE DIR: kernel, initrd and kernel words from the image's own FAT. What
-# the test adds is a console that this machine has.
+# boot_files IMAGE DIR: kernel, initrd and kernel command line from the image's FAT, plus a console that QEMU has.
 boot_files() {
 	local fat name
 	fat=$(fat_of "$1")
@@ -61,8 +60,8 @@ boot_files() {
 	echo "$(mtype -i "$fat" ::cmdline.txt | tr -d '\r\n') console=ttyAMA0" >"$2/cmdline"
 }
 
-# run_qemu DIR DRIVE OPTION…: a Pi has no clock, so the guest's stands at a day long past.
-# DIR holds what boot_files made; drive d and netdev n are the caller's. Sets qemu_pid.
+# run_qemu DIR DRIVE OPTION…: with the files of boot_files in DIR. The clock is wrong, since a Pi has none that
+# survives a power cut. The caller defines drive d and netdev n. Sets qemu_pid.
 run_qemu() {
 	local dir=$1 drive=$2
 	shift 2
@@ -74,7 +73,7 @@ run_qemu() {
 	qemu_pid=$!
 }
 
-# start_guest IMAGE: its NTP requests to 10.0.2.2 reach this machine's loopback.
+# start_guest IMAGE: the guest's NTP requests to 10.0.2.2 reach this machine's loopback.
 start_guest() {
 	ssh_port=$(free_port)
 	run_qemu "$work" "format=raw,file=$1" -smp 2 -m 2048 \
@@ -85,14 +84,14 @@ start_guest() {
 }
 
 stop_guest() {
-	# 0, as a bare return in an exit trap gives the status from before the trap.
+	# 0, since a bare return in an exit trap returns the status from before the trap.
 	if [ -z "${qemu_pid:-}" ]; then return 0; fi
 	kill "$qemu_pid" 2>/dev/null || true
 	wait "$qemu_pid" 2>/dev/null || true
 	qemu_pid=''
 }
 
-# root_at HOST PORT COMMAND…: a root shell's answer; KEY=… chooses another key.
+# root_at HOST PORT COMMAND…: as root, over ssh; KEY is another private key.
 root_at() {
 	local host=$1 port=$2
 	shift 2
@@ -103,7 +102,7 @@ root_at() {
 
 guest() { root_at 127.0.0.1 "$ssh_port" "$@"; }
 
-# wait_until SECONDS COMMAND…: asks every $every seconds; ends early when QEMU has ended.
+# wait_until SECONDS COMMAND…: tries every $every seconds; fails at once when QEMU has ended.
 wait_until() {
 	local end=$((SECONDS + $1))
 	shift

@@ -1,9 +1,9 @@
-# Shell for the cluster test: the nodes' images, made by the real binary. Sourced by
-# run, which sets work, bin, boot, here and router, vip (household.sh).
+# The nodes' images, built by the real binary. Sourced by run, which sets work, bin, boot, here and key, after
+# network.sh.
 # shellcheck shell=bash disable=SC2154
 
-# A kind is BASE-ADDRESSES: plain or prepared, dhcp or fixed. All kinds are of one
-# cluster, with one set of secrets.
+# A kind of image is BASE-ADDRESSES: plain or prepared, dhcp or fixed. All kinds are of one cluster, with one set
+# of secrets.
 image_of() { echo "$work/images/$1/magi-$2.img"; }
 
 k3s_binary() {
@@ -11,7 +11,7 @@ k3s_binary() {
 	realpath -- "${MAGI_TEST_K3S:-$work/k3s}"
 }
 
-# build_images KIND: for all nodes, unless they are there.
+# build_images KIND: for all nodes, once.
 build_images() {
 	local kind=$1 dir=$work/images/$1
 	if [ -e "$dir/built" ]; then return 0; fi
@@ -28,16 +28,17 @@ base_for() {
 		"$boot/make-base" | tail -n 1
 		return
 	fi
-	mapfile -t packages < <(wanted_packages)
+	mapfile -t packages < <(first_boot_packages)
 	"$here/make-prepared-base" "${packages[@]}"
 }
 
-# What first boot would install, from an image of the plain base.
-wanted_packages() {
+# The packages that first boot installs, as an image of the plain base lists them.
+first_boot_packages() {
 	build_images plain-dhcp
 	file_in_image "$(image_of plain-dhcp melchior)" /etc/magi/packages | cut -d' ' -f2- | tr ' ' '\n' | sort
 }
 
+# file_in_image IMAGE FILE: from the root file system.
 file_in_image() {
 	debugfs -R "cat $2" "$1?offset=$(($(part_start "$1" 83) * 512))" 2>/dev/null
 }

@@ -1,9 +1,9 @@
-# Shell for the cluster test: what is looked at, and how it is written down. Sourced by
-# run. Asks only what real k3s answers as well: /ping, /readyz, the Kubernetes API with
-# the admin certificate, /db/info.
+# The checks of the cluster test: questions to the cluster, a guest and the VIP, and how results are recorded.
+# Sourced by run. Asks only what real k3s answers too: /ping, /readyz, the Kubernetes API with the admin
+# certificate, /db/info.
 # shellcheck shell=bash disable=SC2154,SC2034
 
-# need NAME COMMAND…: a check that the rest of the scenario hangs on.
+# need NAME COMMAND…: a check without which the rest of the scenario is pointless: `need … || return`.
 need() {
 	local before=$failed
 	check "$scenario: $1" "${@:2}"
@@ -12,18 +12,18 @@ need() {
 
 expect() { check "$scenario: $1" "${@:2}"; }
 
-# took WHAT SECONDS: a line of the table of times; with the machine's load, since on a
-# busy one an emulated guest is slow to answer anything.
-took() {
+# record_time WHAT SECONDS: a line of the table of times. With the machine's load, since a busy machine slows the
+# emulated guests down.
+record_time() {
 	local load
 	read -r load _ </proc/loadavg
 	echo "# $scenario: $1: $2 s (load $load)"
 	printf '| %s | %s | %s | %s |\n' "$scenario" "$1" "$2" "$load" >>"$work/times"
 }
 
-# --- The cluster, as seen from the household
+# --- The cluster, asked from the laptop
 
-# The laptop's papers, from an image as any owner of one could.
+# take_credentials KIND: the admin's certificate and key, from an image.
 take_credentials() {
 	local name
 	mkdir -p "$work/laptop"
@@ -44,41 +44,41 @@ from_json() { python3 -c "import json, sys; it = json.loads(sys.stdin.read() or 
 
 is_ready() { [ "$(api "$1" /readyz)" = ok ]; }
 
-# Names of the nodes that Kubernetes calls ready, in one line.
+# Names of the nodes that are ready, in one line.
 ready_nodes() {
 	api "$1" /api/v1/nodes | from_json '" ".join(sorted(n["metadata"]["name"] for n in it["items"]
 		if any(c["type"] == "Ready" and c["status"] == "True" for c in n["status"]["conditions"])))'
 }
 
-# etcd's members that have a vote, without the random end of their names.
+# etcd's members with a vote, without the random suffix of their names.
 members() {
 	api "$1" /db/info | from_json '" ".join(sorted(m["name"].rpartition("-")[0] or "(unnamed)" for m in it["members"]
 		if not m.get("isLearner")))'
 }
 
-# The name of NODE's member of etcd, which no other card of the same node has had.
+# member_of NODE: the name of its etcd member; each card of a node has a new one.
 member_of() { api "$vip" /db/info | from_json "[m[\"name\"] for m in it[\"members\"] if m[\"name\"].startswith(\"$1-\")]"; }
 
-# learn COMMAND…: its answer in $learned, once it has one.
-learn() {
+# ask_repeatedly COMMAND…: until it prints something, which then is in $answer.
+ask_repeatedly() {
 	local end=$((SECONDS + 120))
-	until learned=$("$@" 2>/dev/null) && [ -n "$learned" ]; do
+	until answer=$("$@" 2>/dev/null) && [ -n "$answer" ]; do
 		if [ "$SECONDS" -ge "$end" ]; then return 1; fi
 		sleep 3
 	done
 }
 
-still() {
-	local wanted=$1
+# is_unchanged BEFORE COMMAND…: the command still prints BEFORE.
+is_unchanged() {
+	local before=$1
 	shift
-	learn "$@" || { echo "no answer"; return 1; }
-	[ "$learned" = "$wanted" ] || { echo "was: $wanted"; echo "is: $learned"; return 1; }
+	ask_repeatedly "$@" || { echo "no answer"; return 1; }
+	[ "$answer" = "$before" ] || { echo "was: $before"; echo "is: $answer"; return 1; }
 }
 
-no_longer() { learn "${@:2}" && [ "$learned" != "$1" ]; }
+has_changed() { ask_repeatedly "${@:2}" && [ "$answer" != "$1" ]; }
 
-
-# cluster_is HOST NODE…: these and no others, ready and with a vote.
+# cluster_is HOST NODE…: these nodes and no others are ready and have a vote.
 cluster_is() {
 	local host=$1 wanted got
 	shift
@@ -87,7 +87,7 @@ cluster_is() {
 	[ "$got" = "${wanted% } / ${wanted% }" ] || { echo "wanted twice: $wanted; ready / members: $got"; return 1; }
 }
 
-# What a second, empty cluster wouldn't have.
+# Another cluster has another id.
 cluster_id() { api "$vip" /api/v1/namespaces/kube-system | from_json 'it["metadata"]["uid"]'; }
 
 # --- One guest
@@ -106,8 +106,6 @@ status_says() {
 
 own_api_is_ready() { is_ready "$(address "$1")"; }
 
-has_etcd_data() { on "$1" test -e /var/lib/rancher/k3s/server/db/etcd/member/wal; }
-
 lacks_etcd_data() { on "$1" test ! -e /var/lib/rancher/k3s/server/db/etcd/member/wal; }
 
 # shellcheck disable=SC2016 # for the guest's shell
@@ -121,7 +119,7 @@ is_complete() {
 		[ -z "$failed" ] || { echo "$failed"; exit 1; }'
 }
 
-# Both file systems of a guest that was switched off in good order.
+# Both file systems of a guest that was powered off cleanly.
 disk_is_sound() {
 	local raw=$work/card.raw start size name=$1
 	raw_card "$name" "$raw" || return
@@ -134,14 +132,15 @@ disk_is_sound() {
 	return $result
 }
 
+# fat_says_done GUEST: on the card of a guest that is off.
 fat_says_done() {
 	local text
 	text=$(file_on_fat "$1" magi-status.txt | tr '\n' ' ')
 	echo "$text"
-	grep -Eq "node: +${2:-$1} .*firstboot: done.*k3s: up" <<<"$text"
+	grep -Eq "node: +$1 .*firstboot: done.*k3s: up" <<<"$text"
 }
 
-# --- The virtual address
+# --- The VIP
 
 start_prober() {
 	: >"$work/probes"
@@ -149,10 +148,10 @@ start_prober() {
 	prober_pid=$!
 }
 
-# seen WHAT FROM [TO]: a line of the prober's report.
-seen() { "$here/prober" report "$work/probes" "${@:2}" | sed -n "s/^$1 //p"; }
+# probe_report WHAT FROM [TO]: a line of the prober's report.
+probe_report() { "$here/prober" report "$work/probes" "${@:2}" | sed -n "s/^$1 //p"; }
 
-# The guest that said last that the virtual address is his.
+# The guest that last answered ARP requests for the VIP.
 holder() {
 	local mac name
 	mac=$(awk '$2 == "arp" { mac = $3 } END { print mac }' "$work/probes")
@@ -162,14 +161,14 @@ holder() {
 	return 1
 }
 
-vip_answers_since() { [ "$(seen first-answer "$1")" != never ]; }
+vip_answers_since() { [ "$(probe_report first-answer "$1")" != never ]; }
 
 is_held_by() { [ "$(holder)" = "$1" ] || { holder; return 1; }; }
 
 at_most() { [ "${1%.*}" -lt "$2" ] || { echo "$1 s"; return 1; }; }
 
-# vip_was_good FROM: on one node at a time, and never for long on one that doesn't answer.
-vip_was_good() {
-	expect "the VIP was never on two nodes" [ "$(seen held-by-two "$1")" = 0 ]
-	expect "the VIP was never for more than 10 s on a node that doesn't answer" at_most "$(seen longest-held-silently "$1")" 10
+# check_vip FROM: since then.
+check_vip() {
+	expect "the VIP was never on two nodes" [ "$(probe_report held-by-two "$1")" = 0 ]
+	expect "the VIP was never for more than 10 s on a node that doesn't answer" at_most "$(probe_report longest-held-silently "$1")" 10
 }
