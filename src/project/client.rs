@@ -2,7 +2,7 @@
 
 use super::Project;
 use crate::compose::PlanError;
-use crate::compose::render::{Rendered, Scope};
+use crate::compose::render::{Rendered, TemplateScope};
 use crate::error::{Exit, Explain, Result};
 use crate::text::listed;
 
@@ -61,8 +61,9 @@ impl Project<'_> {
         let shared =
             self.saved_secrets_of(nodes.chain([None]), self.secret_store()?)?.pop().unwrap_or_default();
         let own = shared.get(&overlay.name).cloned().unwrap_or_default();
-        let scope = Scope::new(overlay, self.cluster_values(overlay, None), own);
-        let text = std::str::from_utf8(&file.bytes).map_err(|_| PlanError::NotText(file.shown.clone()))?;
+        let scope = TemplateScope::new(overlay, self.cluster_values(overlay, None), own);
+        let text =
+            std::str::from_utf8(&file.bytes).map_err(|_| PlanError::TemplateEncoding(file.shown.clone()))?;
         Ok(scope.file(&file.shown, text)?)
     }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Project, gitignore};
-use crate::compose::render::Scope;
+use crate::compose::render::TemplateScope;
 use crate::compose::{NodeSecrets, context};
 use crate::error::Result;
 use crate::profile::Node;
-use crate::secrets::{Store, Wanted};
+use crate::secrets::{SecretStore, SecretsRequest};
 
 impl Project<'_> {
     fn secrets_path(&self) -> PathBuf {
@@ -20,8 +20,8 @@ impl Project<'_> {
     }
 
     /// A file that was named must exist: a misspelt name would begin another cluster.
-    pub(super) fn secret_store(&self) -> Result<Store> {
-        Store::open(&self.secrets_path(), self.options.secrets.is_some())
+    pub(super) fn secret_store(&self) -> Result<SecretStore> {
+        SecretStore::open(&self.secrets_path(), self.options.secrets.is_some())
     }
 
     /// The secrets of `nodes`; new ones are saved before anything is made with them.
@@ -33,7 +33,7 @@ impl Project<'_> {
     pub(super) fn saved_secrets_of<'n>(
         &self,
         whose: impl Iterator<Item = Option<&'n Node>>,
-        mut store: Store,
+        mut store: SecretStore,
     ) -> Result<Vec<NodeSecrets>> {
         let secrets = whose.map(|node| self.secrets_of(node, &mut store)).collect::<Result<_>>()?;
         self.save(&mut store)?;
@@ -48,12 +48,12 @@ impl Project<'_> {
 
     /// Makes and saves the secrets of all nodes as far as they don't exist, in a new file too.
     pub(super) fn make_secrets(&self) -> Result<()> {
-        let store = Store::open(&self.secrets_path(), false)?;
+        let store = SecretStore::open(&self.secrets_path(), false)?;
         self.saved_secrets_of(self.profile.nodes.iter().map(Some), store).map(drop)
     }
 
     /// Writes the new secrets of `store`, and says so.
-    fn save(&self, store: &mut Store) -> Result<()> {
+    fn save(&self, store: &mut SecretStore) -> Result<()> {
         if !store.has_grown() {
             return Ok(());
         }
@@ -70,17 +70,17 @@ impl Project<'_> {
     }
 
     /// The secrets of a node, or without one those that all nodes share.
-    pub(super) fn secrets_of(&self, node: Option<&Node>, store: &mut Store) -> Result<NodeSecrets> {
+    pub(super) fn secrets_of(&self, node: Option<&Node>, store: &mut SecretStore) -> Result<NodeSecrets> {
         let mut secrets = NodeSecrets::new();
         for overlay in &self.overlays {
             // Names in certificates don't depend on the base, which a secret outlives; only those of a node's
             // own certificates depend on the node.
             let scope = |node: Option<&Node>| {
                 let node = node.map(|node| ("node".to_owned(), context::of_node(node)));
-                Scope::new(overlay, self.cluster_values(overlay, node), BTreeMap::new())
+                TemplateScope::new(overlay, self.cluster_values(overlay, node), BTreeMap::new())
             };
             let (shared, own) = (scope(None), scope(node));
-            let made = store.get_or_make(&Wanted {
+            let made = store.get_or_make(&SecretsRequest {
                 overlay: &overlay.name,
                 source: &overlay.source,
                 specs: &overlay.spec.secrets,
