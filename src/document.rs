@@ -106,7 +106,8 @@ impl SourceText {
         DocumentError { file: self.name.clone(), line: self.line(offset), what: what.into(), hint: None }
     }
 
-    fn line(&self, offset: usize) -> usize {
+    /// The line of byte `offset`, counted from 1.
+    pub(crate) fn line(&self, offset: usize) -> usize {
         let end = offset.min(self.text.len());
         1 + self.text.as_bytes()[..end].iter().filter(|b| **b == b'\n').count()
     }

@@ -59,45 +59,45 @@ fn paths_that_lead_elsewhere() {
     let dir = |path: &str| refused(&more(&format!("[[dir]]\npath = {path:?}")), &[]);
     insta::assert_snapshot!(dir("/srv/../etc"), @"
     error: overlay `mine`: the path `/srv/../etc` leads elsewhere with `.` or `..`
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
     insta::assert_snapshot!(dir("srv"), @"
     error: overlay `mine`: the path `srv` isn't an absolute path
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
     insta::assert_snapshot!(dir("/"), @"
     error: overlay `mine`: the path `/` is the root of the file system
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
     insta::assert_snapshot!(dir("/srv//x"), @"
     error: overlay `mine`: the path `/srv//x` has an empty part
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
     insta::assert_snapshot!(dir("/srv/./x"), @"
     error: overlay `mine`: the path `/srv/./x` leads elsewhere with `.` or `..`
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
     let link = |path: &str, target: &str| {
         refused(&more(&format!("[[link]]\npath = {path:?}\ntarget = {target:?}")), &[])
     };
     insta::assert_snapshot!(link("/etc/../../x", "y"), @"
     error: overlay `mine`: the path `/etc/../../x` leads elsewhere with `.` or `..`
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
     insta::assert_snapshot!(link("/etc/x", ""), @"
-    error: `overlays/mine/overlay.toml` line 5: the link's target is no path
+    error: `overlays/mine/overlay.toml` line 5: the target of the link is not a path
     hint: `docs/overlays.md` lists what templates can use
     ");
     let patch = "[[patch]]\npath = \"boot:/../x\"\nmatch = \"a\"\nreplace = \"b\"";
     insta::assert_snapshot!(refused(&more(patch), &[]), @"
     error: overlay `mine`: the path `boot:/../x` leads elsewhere with `.` or `..`
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
     // Also when it comes out of a template.
     let rendered = "[[dir]]\npath = \"/srv/{{ settings.where }}\"\n[settings.where]\ntype = \"string\"\nhelp = \"x\"\ndefault = \"../../root\"";
     insta::assert_snapshot!(refused(&more(rendered), &[]), @"
     error: overlay `mine`: the path `/srv/../../root` leads elsewhere with `.` or `..`
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
     let include = "[[include]]\nsetting = \"apps\"\ninto = \"/srv/../etc\"\n[settings.apps]\ntype = \"paths\"\nhelp = \"x\"\ndefault = []";
     let sandbox = overlay(&more(include), &[]);
@@ -105,7 +105,7 @@ fn paths_that_lead_elsewhere() {
     Profile::small(&["mine"]).settings("mine", "apps = [\"app.yaml\"]").write(&sandbox);
     insta::assert_snapshot!(refused_with(2, &sandbox), @"
     error: overlay `mine`: the path `/srv/../etc/app.yaml` leads elsewhere with `.` or `..`
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
 }
 
@@ -124,19 +124,19 @@ fn symlinks_and_leftovers_in_the_folder() {
     hint: declare it in `overlay.toml` as `[[link]]`
     ");
     insta::assert_snapshot!(refused(PLAIN, &[("files/etc/motd~", "hello\n")]), @"
-    error: `overlays/mine/files/etc/motd~` looks like an editor's leftover
+    error: `overlays/mine/files/etc/motd~` looks like a temporary file of an editor
     hint: remove it
     ");
     insta::assert_snapshot!(refused(PLAIN, &[("etc/motd", "hello\n")]), @"
-    error: `overlays/mine/etc/motd` is none of `files/`, `boot/`, `firstboot/`, `client/`
-    hint: move it into one of them, or outside the overlay
+    error: `overlays/mine/etc/motd` is not in `files/`, `boot/`, `firstboot/` or `client/`
+    hint: move it into one of them, or out of the overlay
     ");
     insta::assert_snapshot!(refused(PLAIN, &[("firstboot/setup", "#!/bin/sh\n")]), @"
-    error: `overlays/mine/firstboot/setup` isn't named like a first-boot step
-    hint: two digits, `-` and a name, as in `30-database`
+    error: `overlays/mine/firstboot/setup` is not a valid name of a first-boot step
+    hint: use two digits, `-` and a name, such as `30-database`
     ");
     insta::assert_snapshot!(refused(PLAIN, &[("files/etc/a\nb", "")]), @r"
-    error: `overlays/mine/files/etc/a\nb` has a name that isn't plain UTF-8 without control characters
+    error: the name of `overlays/mine/files/etc/a\nb` is not UTF-8 without control characters
     hint: rename it
     ");
 }
@@ -247,7 +247,7 @@ fn templates_that_do_not_work_with_file_and_line() {
     hint: `docs/overlays.md` lists what templates can use
     ");
     insta::assert_snapshot!(template("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}"), @"
-    error: `overlays/mine/files/etc/x.conf.j2` line 1: the template never ends
+    error: `overlays/mine/files/etc/x.conf.j2` line 1: the template takes more than 1000000 steps
     hint: `docs/overlays.md` lists what templates can use
     ");
     insta::assert_snapshot!(template("{% for i in range(9999) %}\n{{ 'x' * 9999 }}{% endfor %}"), @"
@@ -255,7 +255,7 @@ fn templates_that_do_not_work_with_file_and_line() {
     hint: `docs/overlays.md` lists what templates can use
     ");
     insta::assert_snapshot!(template("{{ 'x' | network }}\n"), @"
-    error: `overlays/mine/files/etc/x.conf.j2` line 1: invalid operation: `x` lacks the network's prefix
+    error: `overlays/mine/files/etc/x.conf.j2` line 1: invalid operation: `x` is not an IPv4 address with a prefix (1 to 30)
     hint: `docs/overlays.md` lists what templates can use
     ");
     insta::assert_snapshot!(template("{% include '/etc/passwd' %}\n"), @"
@@ -265,8 +265,8 @@ fn templates_that_do_not_work_with_file_and_line() {
     let sandbox = overlay(PLAIN, &[]);
     sandbox.write("work/overlays/mine/files/etc/x.j2", [0xff, 0xfe]);
     insta::assert_snapshot!(refused_with(2, &sandbox), @"
-    error: `overlays/mine/files/etc/x.j2` ends in `.j2` but isn't UTF-8
-    hint: rename it, or save it as UTF-8
+    error: `overlays/mine/files/etc/x.j2` ends in `.j2` but is not UTF-8
+    hint: save it as UTF-8, or remove the ending `.j2`
     ");
 }
 
@@ -315,13 +315,13 @@ fn overlay_toml_with_slips() {
     hint: this is TOML: texts stand in quotes, lists and table names in brackets
     "#);
     insta::assert_snapshot!(refused(&more("[[file]]\npath = \"/etc/motd\"\nmode = \"644\"\nowner = \"root:root\""), &[]), @r#"
-    error: `overlays/mine/overlay.toml` line 6: `root:root` isn't an owner as `"0:0"`
-    hint: user and group are numbers: names aren't known before the image runs
+    error: `overlays/mine/overlay.toml` line 6: `root:root` is not an owner such as `"0:0"`
+    hint: write user and group as numbers: names are only known on the node
     "#);
-    insta::assert_snapshot!(refused(&more("[[file]]\npath = \"/etc/motd\"\nmode = \"rw-r--r--\""), &[]), @r#"error: `overlays/mine/overlay.toml` line 5: `rw-r--r--` isn't a file mode as `"0644"`"#);
+    insta::assert_snapshot!(refused(&more("[[file]]\npath = \"/etc/motd\"\nmode = \"rw-r--r--\""), &[]), @r#"error: `overlays/mine/overlay.toml` line 5: `rw-r--r--` is not a file mode such as `"0644"`"#);
     insta::assert_snapshot!(refused(&more("[[file]]\npath = \"/etc/motd\""), &[]), @"
-    error: overlay `mine`: `[[file]]` is about `/etc/motd`, which the overlay doesn't have
-    hint: its `path` is the path in the image, without `.j2`
+    error: overlay `mine`: `[[file]]` names `/etc/motd`, but the overlay has no such file
+    hint: `path` is the path in the image, without `.j2`
     ");
     insta::assert_snapshot!(refused(&more("[[files]]\npath = \"/etc/motd\""), &[]), @"
     error: `overlays/mine/overlay.toml` line 3: unknown key `files` in the file
@@ -332,14 +332,14 @@ fn overlay_toml_with_slips() {
     error: `magi.toml` line 1: `overlays.mine.port` is missing
     hint: a port
     ");
-    insta::assert_snapshot!(refused(&more("[settings.port]\ntype = \"integer\"\nhelp = \"a port\"\ndefault = \"x\""), &[]), @"error: `overlays/mine/overlay.toml` line 6: `default` isn't of type `integer`");
+    insta::assert_snapshot!(refused(&more("[settings.port]\ntype = \"integer\"\nhelp = \"a port\"\ndefault = \"x\""), &[]), @"error: `overlays/mine/overlay.toml` line 6: `default` must be an integer");
     insta::assert_snapshot!(refused(&more("[[patch]]\npath = \"/etc/hosts\"\nmatch = \"(\"\nreplace = \"\""), &[]), @"
-    error: `overlays/mine/overlay.toml` line 5: `match` isn't a regular expression: regex parse error:
+    error: `overlays/mine/overlay.toml` line 5: `match` is not a regular expression: regex parse error:
         (
         ^
     error: unclosed group
     ");
-    insta::assert_snapshot!(refused(&more("[[secret]]\nname = \"a\"\nkind = \"hex\"\nlength = 4"), &[]), @"error: `overlays/mine/overlay.toml` line 6: `length` must lie between 8 and 256");
+    insta::assert_snapshot!(refused(&more("[[secret]]\nname = \"a\"\nkind = \"hex\"\nlength = 4"), &[]), @"error: `overlays/mine/overlay.toml` line 6: `length` must be between 8 and 256");
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn two_that_write_the_same_path() {
     Profile::small(&["mine", "other"]).write(&sandbox);
     insta::assert_snapshot!(refused_with(2, &sandbox), @"
     error: overlays `mine` and `other` both write `/etc/motd`
-    hint: leave it to one of them, or remove one from `overlays.use`
+    hint: remove it from one overlay, or remove one overlay from `overlays.use`
     ");
     // A FAT doesn't tell these two apart.
     let sandbox = overlay(PLAIN, &[("boot/Card.txt", "one\n")]);
@@ -357,45 +357,45 @@ fn two_that_write_the_same_path() {
     Profile::small(&["mine", "other"]).write(&sandbox);
     insta::assert_snapshot!(refused_with(2, &sandbox), @"
     error: overlays `mine` and `other` both write `boot:/card.TXT`
-    hint: leave it to one of them, or remove one from `overlays.use`
+    hint: remove it from one overlay, or remove one overlay from `overlays.use`
     ");
     // One inside a file of the other.
     let sandbox = overlay(PLAIN, &[("files/srv/x", "one\n")]);
     add(&sandbox, "other", PLAIN, &[("files/srv/x/y", "two\n")]);
     Profile::small(&["mine", "other"]).write(&sandbox);
     insta::assert_snapshot!(refused_with(2, &sandbox), @"
-    error: overlay `other` writes `/srv/x/y`, but `/srv/x` is no folder in overlay `mine`
-    hint: leave it to one of them, or remove one from `overlays.use`
+    error: overlay `other` writes `/srv/x/y`, but `/srv/x` is not a folder in overlay `mine`
+    hint: remove it from one overlay, or remove one overlay from `overlays.use`
     ");
     // With and without `.j2`.
     let both = [("files/etc/motd", "one\n"), ("files/etc/motd.j2", "two\n")];
     insta::assert_snapshot!(refused(PLAIN, &both), @"
-    error: overlay `mine` has `/etc/motd` twice
-    hint: perhaps with and without `.j2`; remove one
+    error: overlay `mine` writes `/etc/motd` twice
+    hint: remove one; a file with and one without `.j2` have the same path
     ");
     // What the tool itself writes.
     insta::assert_snapshot!(refused(PLAIN, &[("boot/sysconf.txt", "hostname=x\n")]), @"
-    error: overlay `mine` replaces `boot:/sysconf.txt`, which the profile's hostname and key go into
-    hint: leave it out; what else it should say goes into a `[[patch]]`
+    error: overlay `mine` replaces `boot:/sysconf.txt`, where the profile's hostname and ssh key are written
+    hint: remove the file; change other keys with a `[[patch]]`
     ");
     let sandbox = overlay(PLAIN, &[("files/etc/hostname", "x\n")]);
     Profile::small(&["common", "mine"]).write(&sandbox);
     insta::assert_snapshot!(refused_with(2, &sandbox), @"
     error: overlays `common` and `mine` both write `/etc/hostname`
-    hint: leave it to one of them, or remove one from `overlays.use`
+    hint: remove it from one overlay, or remove one overlay from `overlays.use`
     ");
 }
 
 #[test]
 fn overlays_that_need_what_is_not_there_or_each_other() {
     insta::assert_snapshot!(refused("summary = \"x\"\nneeds = [\"comon\"]\n", &[]), @"
-    error: `overlays/mine/overlay.toml` line 2: there is no overlay `comon`
+    error: `overlays/mine/overlay.toml` line 2: unknown overlay `comon`
     hint: did you mean `common`?
     ");
-    insta::assert_snapshot!(refused("summary = \"x\"\nneeds = [\"mine\"]\n", &[]), @"error: `overlays/mine/overlay.toml` line 2: overlays need each other in a circle: mine → mine");
+    insta::assert_snapshot!(refused("summary = \"x\"\nneeds = [\"mine\"]\n", &[]), @"error: `overlays/mine/overlay.toml` line 2: cyclic `needs`: mine → mine");
     let sandbox = overlay("summary = \"x\"\nneeds = [\"other\"]\n", &[]);
     add(&sandbox, "other", "summary = \"x\"\nneeds = [\"mine\"]\n", &[]);
-    insta::assert_snapshot!(refused_with(2, &sandbox), @"error: `overlays/other/overlay.toml` line 2: overlays need each other in a circle: mine → other → mine");
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"error: `overlays/other/overlay.toml` line 2: cyclic `needs`: mine → other → mine");
 }
 
 const SECRET: &str = "[[secret]]\nname = \"key\"\nkind = \"hex\"\nlength = 32";
@@ -404,20 +404,20 @@ const SECRET: &str = "[[secret]]\nname = \"key\"\nkind = \"hex\"\nlength = 32";
 fn secrets_where_others_could_read_them() {
     let boot = [("boot/key.txt.j2", "{{ secrets.key }}\n")];
     insta::assert_snapshot!(refused(&more(SECRET), &boot), @"
-    error: overlay `mine`: `boot/key.txt` would put a secret on the FAT, which everybody can read
-    hint: put it under `files/`
+    error: overlay `mine`: `boot:/key.txt` holds a secret, but the FAT has no permissions
+    hint: move it to `files/`
     ");
     let open = more(&format!("{SECRET}\n[[file]]\npath = \"/etc/key\"\nmode = \"0644\""));
     insta::assert_snapshot!(refused(&open, &[("files/etc/key.j2", "{{ secrets.key }}\n")]), @"
-    error: overlay `mine`: `/etc/key` holds a secret but would be readable by all (mode 0644)
-    hint: give it a `[[file]]` with mode `0600` or `0640`
+    error: overlay `mine`: `/etc/key` holds a secret, but all users could read it (mode 0644)
+    hint: set mode `0600` or `0640` in a `[[file]]`
     ");
     insta::assert_snapshot!(refused(&more(&format!("{SECRET}\n[[dir]]\npath = \"/srv/{{{{ secrets.key }}}}\"")), &[]), @"
     error: `overlays/mine/overlay.toml` line 8: a secret can only be used in a file under `files/`
     hint: `docs/overlays.md` lists what templates can use
     ");
     insta::assert_snapshot!(refused(&more(&format!("{SECRET}\n[[dir]]\npath = \"/srv/x\"\nwhen = \"secrets.key == 'a'\"")), &[]), @"
-    error: `overlays/mine/overlay.toml` line 9: a secret can't decide what an image holds
+    error: `overlays/mine/overlay.toml` line 9: a secret cannot decide what an image holds
     hint: `docs/overlays.md` lists what templates can use
     ");
     insta::assert_snapshot!(refused(PLAIN, &[("files/etc/key.j2", "{{ secrets.key }}\n")]), @"
@@ -510,8 +510,10 @@ fn a_fetch_that_nothing_could_verify() {
     hint: the file is damaged, was replaced, or the expected hash belongs to another version
     ");
     set("nonsense").write(&sandbox);
-    insta::assert_snapshot!(refused_with(2, &sandbox), @"error: `overlays/mine/overlay.toml` line 7: `nonsense` is no SHA-256 (64 hexadecimal digits) or SHA-512 (128)
-    hint: `docs/overlays.md` lists what templates can use");
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"
+    error: `overlays/mine/overlay.toml` line 7: `nonsense` is no SHA-256 (64 hexadecimal digits) or SHA-512 (128)
+    hint: `docs/overlays.md` lists what templates can use
+    ");
 }
 
 #[test]

@@ -90,36 +90,36 @@ fn what_isnt_toml_or_lacks_something() {
 fn names_that_no_machine_can_have() {
     let named = |name: &str| refused(&Profile::default().nodes(&[&format!("name = {name:?}")]));
     insta::assert_snapshot!(named("Caspar"), @"
-    error: `magi.toml` line 15: `Caspar` isn't a legal hostname
-    hint: 1 to 63 of a-z, 0-9 and `-`, not at the start or end
+    error: `magi.toml` line 15: `Caspar` is not a valid hostname
+    hint: use 1 to 63 of a-z, 0-9 and `-`, without `-` at the start or end
     ");
     insta::assert_snapshot!(named("-caspar"), @"
-    error: `magi.toml` line 15: `-caspar` isn't a legal hostname
-    hint: 1 to 63 of a-z, 0-9 and `-`, not at the start or end
+    error: `magi.toml` line 15: `-caspar` is not a valid hostname
+    hint: use 1 to 63 of a-z, 0-9 and `-`, without `-` at the start or end
     ");
     insta::assert_snapshot!(named("caspar.home"), @"
-    error: `magi.toml` line 15: `caspar.home` isn't a legal hostname
-    hint: 1 to 63 of a-z, 0-9 and `-`, not at the start or end
+    error: `magi.toml` line 15: `caspar.home` is not a valid hostname
+    hint: use 1 to 63 of a-z, 0-9 and `-`, without `-` at the start or end
     ");
     insta::assert_snapshot!(named(&"x".repeat(64)), @"
-    error: `magi.toml` line 15: `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx` isn't a legal hostname
-    hint: 1 to 63 of a-z, 0-9 and `-`, not at the start or end
+    error: `magi.toml` line 15: `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx` is not a valid hostname
+    hint: use 1 to 63 of a-z, 0-9 and `-`, without `-` at the start or end
     ");
     insta::assert_snapshot!(named("../../etc"), @"
-    error: `magi.toml` line 15: `../../etc` isn't a legal hostname
-    hint: 1 to 63 of a-z, 0-9 and `-`, not at the start or end
+    error: `magi.toml` line 15: `../../etc` is not a valid hostname
+    hint: use 1 to 63 of a-z, 0-9 and `-`, without `-` at the start or end
     ");
     insta::assert_snapshot!(refused(&Profile::default().nodes(&["name = \"a\"", "name = \"a\""])), @"
-    error: `magi.toml` line 18: node `a` is there twice
-    hint: each node needs a name of its own
+    error: `magi.toml` line 18: duplicate node name `a`
+    hint: each node needs its own name
     ");
     insta::assert_snapshot!(refused(&Profile::default().cluster_instead("name = \"MAGI\"\nvip = \"10.0.0.1\"\n")), @"
-    error: `magi.toml` line 2: `MAGI` isn't a legal cluster name
-    hint: 1 to 63 of a-z, 0-9 and `-`, not at the start or end
+    error: `magi.toml` line 2: `MAGI` is not a valid cluster name
+    hint: use 1 to 63 of a-z, 0-9 and `-`, without `-` at the start or end
     ");
     insta::assert_snapshot!(refused(&Profile::default().cluster("interface = \"eth0; rm\"\n")), @"
-    error: `magi.toml` line 4: `eth0; rm` isn't a network interface's name
-    hint: a Pi's wired port is `eth0`
+    error: `magi.toml` line 4: `eth0; rm` is not a valid network interface name
+    hint: the wired interface of a Raspberry Pi is `eth0`
     ");
 }
 
@@ -138,20 +138,20 @@ fn virtual_addresses_that_cannot_work() {
         refused(&Profile::default().cluster_instead(&format!("name = \"magi\"\nvip = {vip:?}\n")))
     };
     insta::assert_snapshot!(vip("10.0.0.256"), @"
-    error: `magi.toml` line 3: `10.0.0.256` isn't an IPv4 address
-    hint: write four numbers from 0 to 255 with dots, as `10.0.0.100`
+    error: `magi.toml` line 3: `10.0.0.256` is not an IPv4 address
+    hint: write four numbers from 0 to 255 with dots, such as `10.0.0.100`
     ");
     insta::assert_snapshot!(vip("10.0.0.100/24"), @"
-    error: `magi.toml` line 3: `10.0.0.100/24` isn't an IPv4 address
-    hint: write four numbers from 0 to 255 with dots, as `10.0.0.100`
+    error: `magi.toml` line 3: `10.0.0.100/24` is not an IPv4 address
+    hint: write four numbers from 0 to 255 with dots, such as `10.0.0.100`
     ");
     insta::assert_snapshot!(vip("127.0.0.1"), @"
-    error: `magi.toml` line 3: `127.0.0.1` isn't an address that a host can have
-    hint: take one of your LAN, as `10.0.0.100`
+    error: `magi.toml` line 3: `127.0.0.1` is not a host address
+    hint: take an address of your LAN, such as `10.0.0.100`
     ");
     insta::assert_snapshot!(vip("fd00::1"), @"
-    error: `magi.toml` line 3: `fd00::1` isn't an IPv4 address
-    hint: write four numbers from 0 to 255 with dots, as `10.0.0.100`
+    error: `magi.toml` line 3: `fd00::1` is not an IPv4 address
+    hint: write four numbers from 0 to 255 with dots, such as `10.0.0.100`
     ");
     let fixed = |vip: &str, more: &str, address: &str| {
         let cluster = format!("name = \"magi\"\nvip = {vip:?}\n{more}\n");
@@ -160,36 +160,36 @@ fn virtual_addresses_that_cannot_work() {
     };
     let ways = "gateway = \"10.0.0.1\"\ndns = [\"10.0.0.1\"]";
     insta::assert_snapshot!(fixed("10.0.0.13", ways, "10.0.0.13/24"), @"
-    error: `magi.toml` line 16: `caspar` has the VIP 10.0.0.13 as its own address
-    hint: give the VIP an address that no machine has
+    error: `magi.toml` line 16: duplicate address: the VIP 10.0.0.13 is also the address of `caspar`
+    hint: choose a VIP that no machine uses
     ");
-    insta::assert_snapshot!(fixed("10.0.1.100", ways, "10.0.0.13/24"), @"error: `magi.toml` line 3: the VIP 10.0.1.100 lies outside the network of `caspar`, 10.0.0.13/24");
-    insta::assert_snapshot!(fixed("10.0.0.255", ways, "10.0.0.13/24"), @"error: `magi.toml` line 3: the VIP 10.0.0.255 lies outside the network of `caspar`, 10.0.0.13/24");
-    insta::assert_snapshot!(fixed("10.0.0.1", ways, "10.0.0.13/24"), @"error: `magi.toml` line 3: the VIP 10.0.0.1 is the gateway's address");
+    insta::assert_snapshot!(fixed("10.0.1.100", ways, "10.0.0.13/24"), @"error: `magi.toml` line 3: the VIP 10.0.1.100 is outside the network of `caspar` (10.0.0.13/24)");
+    insta::assert_snapshot!(fixed("10.0.0.255", ways, "10.0.0.13/24"), @"error: `magi.toml` line 3: the VIP 10.0.0.255 is outside the network of `caspar` (10.0.0.13/24)");
+    insta::assert_snapshot!(fixed("10.0.0.1", ways, "10.0.0.13/24"), @"error: `magi.toml` line 3: duplicate address: the VIP 10.0.0.1 is also the gateway");
     insta::assert_snapshot!(fixed("10.0.0.100", "", "10.0.0.13/24"), @"
     error: `magi.toml` line 15: `caspar` has a static address, but the cluster has no gateway
-    hint: set `gateway` and `dns` in `[cluster]`: usually your router's address
+    hint: set `gateway` and `dns` in `[cluster]`, usually to your router's address
     ");
     insta::assert_snapshot!(fixed("10.0.0.100", "gateway = \"10.0.0.1\"", "10.0.0.13/24"), @"
     error: overlay `common`: node `caspar` has a fixed address, but the profile has no name server
     hint: set `dns` under [cluster], or leave the node's `address` out to use DHCP
     ");
-    insta::assert_snapshot!(fixed("10.0.0.100", "gateway = \"10.9.0.1\"", "10.0.0.13/24"), @"error: `magi.toml` line 15: the gateway 10.9.0.1 isn't a neighbour of `caspar`, 10.0.0.13/24");
+    insta::assert_snapshot!(fixed("10.0.0.100", "gateway = \"10.9.0.1\"", "10.0.0.13/24"), @"error: `magi.toml` line 15: the gateway 10.9.0.1 is outside the network of `caspar` (10.0.0.13/24)");
     insta::assert_snapshot!(fixed("10.0.0.100", ways, "10.0.0.13"), @"
-    error: `magi.toml` line 18: `10.0.0.13` lacks the network's prefix
-    hint: give an address of your LAN and its prefix, as `10.0.0.12/24`
+    error: `magi.toml` line 18: `10.0.0.13` is not an IPv4 address with a prefix (1 to 30)
+    hint: write an address of your LAN with its prefix, such as `10.0.0.12/24`
     ");
     insta::assert_snapshot!(fixed("10.0.0.100", ways, "10.0.0.0/24"), @"
-    error: `magi.toml` line 18: `10.0.0.0/24` is the address of the network itself or of its broadcast
-    hint: give an address of your LAN and its prefix, as `10.0.0.12/24`
+    error: `magi.toml` line 18: `10.0.0.0/24` is the network or broadcast address of its network
+    hint: write an address of your LAN with its prefix, such as `10.0.0.12/24`
     ");
     insta::assert_snapshot!(fixed("10.0.0.100", ways, "10.0.0.13/33"), @"
-    error: `magi.toml` line 18: `10.0.0.13/33` has a prefix outside 1 to 30
-    hint: give an address of your LAN and its prefix, as `10.0.0.12/24`
+    error: `magi.toml` line 18: `10.0.0.13/33` is not an IPv4 address with a prefix (1 to 30)
+    hint: write an address of your LAN with its prefix, such as `10.0.0.12/24`
     ");
     let node = |name: &str| format!("name = {name:?}\naddress = \"10.0.0.12/24\"");
     let twice = Profile::fixed().nodes(&[&node("a"), &node("b")]);
-    insta::assert_snapshot!(refused(&twice), @"error: `magi.toml` line 20: `a` and `b` have the same address 10.0.0.12");
+    insta::assert_snapshot!(refused(&twice), @"error: `magi.toml` line 20: duplicate address: `a` and `b` both have 10.0.0.12");
 }
 
 #[test]
@@ -234,40 +234,40 @@ fn a_private_key_is_refused_and_not_shown() {
 #[test]
 fn a_wrong_pin() {
     insta::assert_snapshot!(refused(&Profile::default().pin("abc")), @"
-    error: `magi.toml` line 7: `base.sha256` must be 64 hexadecimal digits; it has 3
-    hint: it is what `sha256sum` prints of the image
+    error: `magi.toml` line 7: `base.sha256` must be 64 hexadecimal digits, but has 3
+    hint: `sha256sum` prints the hash of an image
     ");
     insta::assert_snapshot!(refused(&Profile::default().pin(&"x".repeat(64))), @"
-    error: `magi.toml` line 7: `base.sha256` must be 64 hexadecimal digits; it has 0
-    hint: it is what `sha256sum` prints of the image
+    error: `magi.toml` line 7: `base.sha256` must be 64 hexadecimal digits, but has 0
+    hint: `sha256sum` prints the hash of an image
     ");
 }
 
 #[test]
 fn overlays_that_are_not_there() {
     insta::assert_snapshot!(refused(&Profile::default().uses(&["comon"])), @"
-    error: `magi.toml` line 12: there is no overlay `comon`
+    error: `magi.toml` line 12: unknown overlay `comon`
     hint: did you mean `common`?
     ");
     insta::assert_snapshot!(refused(&Profile::default().uses(&["nginx"])), @"
-    error: `magi.toml` line 12: there is no overlay `nginx`
-    hint: there are `common`, `docker`, `firewall`, `firstboot`, `ingress`, `k3s`, `vip`; your own goes into `overlays/nginx/`
+    error: `magi.toml` line 12: unknown overlay `nginx`
+    hint: known overlays: `common`, `docker`, `firewall`, `firstboot`, `ingress`, `k3s`, `vip`; put your own into `overlays/nginx/`
     ");
     insta::assert_snapshot!(refused(&Profile::default().uses(&["common", "common"])), @"
-    error: `magi.toml` line 12: overlay `common` is used twice
-    hint: take one of the two out
+    error: `magi.toml` line 12: duplicate overlay `common`
+    hint: remove one of the two
     ");
     insta::assert_snapshot!(refused(&Profile::default().uses(&["../common"])), @"
-    error: `magi.toml` line 12: there is no overlay `../common`
+    error: `magi.toml` line 12: unknown overlay `../common`
     hint: did you mean `common`?
     ");
     insta::assert_snapshot!(refused(&Profile::default().uses(&["/etc"])), @"
-    error: `magi.toml` line 12: there is no overlay `/etc`
-    hint: there are `common`, `docker`, `firewall`, `firstboot`, `ingress`, `k3s`, `vip`; your own goes into `overlays//etc/`
+    error: `magi.toml` line 12: unknown overlay `/etc`
+    hint: known overlays: `common`, `docker`, `firewall`, `firstboot`, `ingress`, `k3s`, `vip`; put your own into `overlays//etc/`
     ");
     insta::assert_snapshot!(refused(&Profile::default().uses(&[""])), @"
-    error: `magi.toml` line 12: there is no overlay ``
-    hint: there are `common`, `docker`, `firewall`, `firstboot`, `ingress`, `k3s`, `vip`; your own goes into `overlays//`
+    error: `magi.toml` line 12: unknown overlay ``
+    hint: known overlays: `common`, `docker`, `firewall`, `firstboot`, `ingress`, `k3s`, `vip`; put your own into `overlays//`
     ");
     let unused = Profile::default().uses(&["common"]).settings("docker", "source = \"debian\"");
     insta::assert_snapshot!(refused(&unused), @"
@@ -300,30 +300,30 @@ fn settings_of_the_wrong_kind() {
     hint: VRRP router id (keepalived: virtual_router_id); must be unique on the LAN
     ");
     insta::assert_snapshot!(set("vip", "router_id = \"51\""), @"
-    error: `magi.toml` line 15: `overlays.vip.router_id` must be a whole number
-    hint: VRRP router id (keepalived: virtual_router_id); must be unique on the LAN
+    error: `magi.toml` line 15: `overlays.vip.router_id` must be an integer
+    hint: VRRP's virtual_router_id; must be unique on the LAN
     ");
     insta::assert_snapshot!(set("k3s", "version = \"1.33\""), @r"
-    error: `magi.toml` line 15: `overlays.k3s.version` is `1.33`, which doesn't match `^v\d+\.\d+\.\d+\+k3s\d+$`
-    hint: k3s release, for example `v1.36.4+k3s1`
+    error: `magi.toml` line 15: `overlays.k3s.version`: `1.33` does not match `^v\d+\.\d+\.\d+\+k3s\d+$`
+    hint: a k3s release
     ");
-    insta::assert_snapshot!(set("k3s", "binary = \"k3s-arm64\""), @"error: `magi.toml` line 15: `overlays.k3s.binary` names `k3s-arm64`, which isn't there");
-    insta::assert_snapshot!(set("k3s", "manifests = [\"apps\"]"), @"error: `magi.toml` line 15: `overlays.k3s.manifests` names `apps`, which isn't there");
+    insta::assert_snapshot!(set("k3s", "binary = \"k3s-arm64\""), @"error: `magi.toml` line 15: `overlays.k3s.binary`: `k3s-arm64` does not exist");
+    insta::assert_snapshot!(set("k3s", "manifests = [\"apps\"]"), @"error: `magi.toml` line 15: `overlays.k3s.manifests`: `apps` does not exist");
     insta::assert_snapshot!(set("k3s", "sha256 = \"abc\""), @"
-    error: `magi.toml` line 15: `overlays.k3s.sha256` is `abc`, which doesn't match `^[0-9a-f]{64}$`
-    hint: SHA-256 of the k3s binary, for versions that have no built-in checksum
+    error: `magi.toml` line 15: `overlays.k3s.sha256`: `abc` does not match `^[0-9a-f]{64}$`
+    hint: what the binary must hash to, for versions without a pin here
     ");
     insta::assert_snapshot!(set("common", "packages = [\"vim; reboot\"]"), @"
-    error: `magi.toml` line 15: `overlays.common.packages` is `vim; reboot`, which doesn't match `^[a-z0-9][a-z0-9+.-]+$`
-    hint: additional Debian packages for every node
+    error: `magi.toml` line 15: `overlays.common.packages`: `vim; reboot` does not match `^[a-z0-9][a-z0-9+.-]+$`
+    hint: further Debian packages for every node
     ");
     insta::assert_snapshot!(set("common", "timezone = \"../../etc/shadow\""), @"
-    error: `magi.toml` line 15: `overlays.common.timezone` is `../../etc/shadow`, which doesn't match `^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`
-    hint: time zone as in /usr/share/zoneinfo, for example `Europe/Berlin`
+    error: `magi.toml` line 15: `overlays.common.timezone`: `../../etc/shadow` does not match `^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`
+    hint: as in /usr/share/zoneinfo
     ");
-    insta::assert_snapshot!(set("firewall", "allow = [\"9100\"]"), @r"
-    error: `magi.toml` line 15: `overlays.firewall.allow` is `9100`, which can't be
-    hint: additional ports open to `lan` and `lan6`, for example `tcp/9100`
+    insta::assert_snapshot!(set("firewall", "allow = [\"9100\"]"), @"
+    error: `magi.toml` line 15: `overlays.firewall.allow`: `9100` is not a valid value
+    hint: further ports for the lan, e.g. tcp/9100
     ");
 }
 
@@ -367,11 +367,11 @@ fn nodes_that_are_not_in_the_profile() {
     ");
     insta::assert_snapshot!(asked("adam"), @"
     error: no node `adam` in `built-in profiles/magi.toml`
-    hint: it has `melchior`, `balthazar`, `caspar`
+    hint: nodes of this profile: `melchior`, `balthazar`, `caspar`
     ");
     insta::assert_snapshot!(asked(""), @"
     error: no node `` in `built-in profiles/magi.toml`
-    hint: it has `melchior`, `balthazar`, `caspar`
+    hint: nodes of this profile: `melchior`, `balthazar`, `caspar`
     ");
     assert!(!sandbox.work("out").exists());
 }
@@ -429,7 +429,7 @@ fn secrets_that_others_can_read_or_that_are_broken() {
     let build = || sandbox.run(&["build", "--all", "-p", "magi.toml"]).failed(2);
     set_mode(&secrets, 0o644);
     insta::assert_snapshot!(build(), @"
-    error: `magi.secrets.toml` can be read by other users (mode 644)
+    error: other users can read `magi.secrets.toml` (mode 644)
     hint: run `chmod 600 magi.secrets.toml`
     ");
     set_mode(&secrets, 0o600);
@@ -437,8 +437,8 @@ fn secrets_that_others_can_read_or_that_are_broken() {
     let message = build();
     assert!(!message.contains("sesame"), "{message}");
     insta::assert_snapshot!(message, @"
-    error: `magi.secrets.toml` has an entry of the wrong form: `k3s.token`
-    hint: restore the file from a backup; every node of a cluster needs the same
+    error: `magi.secrets.toml`: `k3s.token` is not a valid entry of a secrets file
+    hint: restore the file from a backup; all nodes of a cluster need the same secrets
     ");
     fs::write(&secrets, "[k3s]\ntoken = \"sesame\n").expect("secrets");
     let message = build();
@@ -470,7 +470,7 @@ fn addresses_that_pods_or_services_have_too() {
     hint: set `cluster_cidr` and `service_cidr` under [overlays.k3s] to networks that your LAN doesn't use
     ");
     insta::assert_snapshot!(refused(&Profile::default().nodes(&["name = \"localhost\""])), @"
-    error: `magi.toml` line 15: a node can't be called `localhost`
-    hint: every machine calls itself so; choose another name
+    error: `magi.toml` line 15: `localhost` is not a valid hostname
+    hint: `localhost` always means the machine itself; choose another name
     ");
 }

@@ -76,16 +76,16 @@ fn what_is_no_yaml() {
     insta::assert_snapshot!(refused("kind: Pod\n  name: x\n"), @"error: `apps/site.yaml` line 2: not YAML: mapping values are not allowed in this context");
     insta::assert_snapshot!(refused("kind: Pod\n\tname: x\n"), @"error: `apps/site.yaml` line 1: not YAML: while scanning a plain scalar, found a tab");
     insta::assert_snapshot!(refused("a: 'b\n"), @"error: `apps/site.yaml` line 1: not YAML: unclosed quote");
-    insta::assert_snapshot!(refused("{\"kind\": \"Pod\",\n}"), @"error: `apps/site.yaml` line 2: not JSON, though it begins with `{`: key must be a string");
+    insta::assert_snapshot!(refused("{\"kind\": \"Pod\",\n}"), @"error: `apps/site.yaml` line 2: not JSON, although it begins with `{`: key must be a string");
     insta::assert_snapshot!(refused("kind: Pod\n{{- if .Values.more }}\nspec: {}\n"), @r#"
     error: `apps/site.yaml` line 2: not YAML: "-" is only valid inside a block
-    hint: templates aren't rendered here: give what `helm template` prints
+    hint: render templates first, for example with `helm template`
     "#);
     insta::assert_snapshot!(refused(b"kind: Pod\nname: \xff\n"), @"
     error: `apps/site.yaml` line 2: not UTF-8
     hint: save it as UTF-8
     ");
-    insta::assert_snapshot!(refused("kind: P\0d\n"), @"error: `apps/site.yaml` line 1: not YAML: the control character U+0000 can't be in YAML");
+    insta::assert_snapshot!(refused("kind: P\0d\n"), @"error: `apps/site.yaml` line 1: control character U+0000");
 }
 
 #[test]
@@ -95,11 +95,11 @@ fn what_is_no_object() {
     hint: a manifest begins with `apiVersion`, `kind` and `metadata`
     ");
     insta::assert_snapshot!(refused("# an object\n~\n"), @"
-    error: `apps/site.yaml` line 2: an object must be a mapping, not nothing
+    error: `apps/site.yaml` line 2: an object must be a mapping, not null
     hint: a manifest begins with `apiVersion`, `kind` and `metadata`
     ");
     insta::assert_snapshot!(refused("just words\n"), @"
-    error: `apps/site.yaml` line 1: an object must be a mapping, not a text
+    error: `apps/site.yaml` line 1: an object must be a mapping, not text
     hint: a manifest begins with `apiVersion`, `kind` and `metadata`
     ");
     insta::assert_snapshot!(refused(format!("{SITE}---\nkind: Service\nmetadata:\n  name: web\n")), @"
@@ -112,55 +112,55 @@ fn what_is_no_object() {
     ");
     insta::assert_snapshot!(refused("apiVersion: v1\nkind: Pod\nmetadata:\n  labels: {}\n"), @"
     error: `apps/site.yaml` line 4: the Pod has no `metadata.name`
-    hint: every object has a name
+    hint: every object needs a name
     ");
     insta::assert_snapshot!(refused("apiVersion: v1\nkind: Pod\nmetadata:\n"), @"
     error: `apps/site.yaml` line 1: the Pod has no `metadata.name`
-    hint: every object has a name
+    hint: every object needs a name
     ");
     insta::assert_snapshot!(refused("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"), @"
     error: `apps/site.yaml` line 1: the Kustomization has no `metadata.name`
-    hint: give what `kubectl kustomize` prints, outside this folder
+    hint: include the output of `kubectl kustomize`, saved outside this folder
     ");
-    insta::assert_snapshot!(refused(format!("{SITE}data:\n  a: b\n  a: c\n")), @"error: `apps/site.yaml` line 7: not YAML: the key `a` is there already, in line 6");
+    insta::assert_snapshot!(refused(format!("{SITE}data:\n  a: b\n  a: c\n")), @"error: `apps/site.yaml` line 7: duplicate key `a`");
     insta::assert_snapshot!(refused(format!("{SITE}...\n{SITE}")), @"
-    error: `apps/site.yaml` line 6: a second document begins here, and nobody would read it
-    hint: put a line `---` before it, alone; where one document is wanted, make another file of it
+    error: `apps/site.yaml` line 6: more than one document
+    hint: put a line with only `---` between manifests; move other documents to files of their own
     ");
 }
 
 #[test]
 fn names_that_kubernetes_would_refuse() {
     insta::assert_snapshot!(refused(object("v1", "ConfigMap", "My_Page")), @"
-    error: `apps/site.yaml` line 4: `My_Page` can't be the name of a ConfigMap
+    error: `apps/site.yaml` line 4: `My_Page` is not a valid name for a ConfigMap
     hint: at most 253 lower-case letters, digits, `-` and `.`, with a letter or digit at both ends
     ");
     insta::assert_snapshot!(refused(object("v1", "Service", "web.site")), @"
-    error: `apps/site.yaml` line 4: `web.site` can't be the name of a Service
+    error: `apps/site.yaml` line 4: `web.site` is not a valid name for a Service
     hint: at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends
     ");
-    insta::assert_snapshot!(refused(object("v1", "ConfigMap", "2024")), @r#"
-    error: `apps/site.yaml` line 4: `name` must be a text, not a number, true or false
-    hint: put it in quotes: `"2024"`
-    "#);
-    insta::assert_snapshot!(refused(object("v1", "ConfigMap", "on")), @r#"
-    error: `apps/site.yaml` line 4: `name` must be a text, not a number, true or false
-    hint: put it in quotes: `"on"`
-    "#);
+    insta::assert_snapshot!(refused(object("v1", "ConfigMap", "2024")), @"
+    error: `apps/site.yaml` line 4: `name` must be text, not a number or boolean
+    hint: put the value in quotes
+    ");
+    insta::assert_snapshot!(refused(object("v1", "ConfigMap", "on")), @"
+    error: `apps/site.yaml` line 4: `name` must be text, not a number or boolean
+    hint: put the value in quotes
+    ");
     insta::assert_snapshot!(refused(object("rbac.authorization.k8s.io/v1", "ClusterRole", "a/b")), @"
-    error: `apps/site.yaml` line 4: `a/b` can't be the name of a ClusterRole
+    error: `apps/site.yaml` line 4: `a/b` is not a valid name for a ClusterRole
     hint: without `/` and `%`
     ");
     insta::assert_snapshot!(refused(object("v 1", "ConfigMap", "a")), @"
-    error: `apps/site.yaml` line 1: `v 1` can't be an `apiVersion`
-    hint: it is `v1`, or as `apps/v1`
+    error: `apps/site.yaml` line 1: `v 1` is not a valid `apiVersion`
+    hint: write `v1`, or a group as in `apps/v1`
     ");
     insta::assert_snapshot!(refused(object("v1", "Config Map", "a")), @"
-    error: `apps/site.yaml` line 2: `Config Map` can't be a `kind`
-    hint: it is a word as `Deployment`
+    error: `apps/site.yaml` line 2: `Config Map` is not a valid `kind`
+    hint: write one word, such as `Deployment`
     ");
     insta::assert_snapshot!(refused(format!("{SITE}  namespace: My.Space\n")), @"
-    error: `apps/site.yaml` line 5: the ConfigMap's namespace `My.Space` can't be one
+    error: `apps/site.yaml` line 5: `My.Space` is not a valid namespace
     hint: at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends
     ");
 }
@@ -169,13 +169,13 @@ fn names_that_kubernetes_would_refuse() {
 fn the_same_object_twice() {
     let twice = apps(&[("one.yaml", SITE.to_owned()), ("two.yaml", format!("# again\n{SITE}"))]);
     insta::assert_snapshot!(refused_in(&twice), @"
-    error: `apps/two.yaml` line 2: the ConfigMap `page` is there already, in `apps/one.yaml` line 1
-    hint: the one applied last would replace the other; rename or remove one
+    error: `apps/two.yaml` line 2: duplicate object: ConfigMap `page` is also in `apps/one.yaml` line 1
+    hint: the object applied last would replace the other; rename or remove one
     ");
     let list = format!("{SITE}---\napiVersion: v1\nkind: List\nitems:\n- {}", SITE.replace('\n', "\n  "));
     insta::assert_snapshot!(refused(list), @"
-    error: `apps/site.yaml` line 9: the ConfigMap `page` is there already, in `apps/site.yaml` line 1
-    hint: the one applied last would replace the other; rename or remove one
+    error: `apps/site.yaml` line 9: duplicate object: ConfigMap `page` is also in `apps/site.yaml` line 1
+    hint: the object applied last would replace the other; rename or remove one
     ");
 }
 
@@ -183,29 +183,29 @@ fn the_same_object_twice() {
 fn names_of_files_that_k3s_could_not_take() {
     let name = |name: &str| refused_in(&apps(&[(name, SITE)]));
     insta::assert_snapshot!(name("my_site.yaml"), @r"
-    error: `apps/my_site.yaml` can't be taken: its name doesn't match `^[a-z0-9]([-a-z0-9]*[a-z0-9])?\.[-.A-Za-z0-9]+$`
-    hint: use lower-case letters, digits and `-` up to the first dot, for example `my-site.yaml`
+    error: the name of `apps/my_site.yaml` does not match `^[a-z0-9]([-a-z0-9]*[a-z0-9])?\.[-.A-Za-z0-9]+$`
+    hint: lower-case letters, digits and `-` up to the first dot, as `my-site.yaml`
     ");
     insta::assert_snapshot!(name("Site.yaml"), @r"
-    error: `apps/Site.yaml` can't be taken: its name doesn't match `^[a-z0-9]([-a-z0-9]*[a-z0-9])?\.[-.A-Za-z0-9]+$`
-    hint: use lower-case letters, digits and `-` up to the first dot, for example `my-site.yaml`
+    error: the name of `apps/Site.yaml` does not match `^[a-z0-9]([-a-z0-9]*[a-z0-9])?\.[-.A-Za-z0-9]+$`
+    hint: lower-case letters, digits and `-` up to the first dot, as `my-site.yaml`
     ");
     insta::assert_snapshot!(name("coredns.yaml"), @"
-    error: `apps/coredns.yaml` can't be taken: its name has the reserved part `coredns`
-    hint: choose another, as `my-coredns.yaml`
+    error: `apps/coredns.yaml` has the reserved name `coredns`
+    hint: choose another name, such as `my-coredns.yaml`
     ");
     insta::assert_snapshot!(name("traefik/site.yaml"), @"
-    error: `apps/traefik/site.yaml` can't be taken: its name has the reserved part `traefik`
-    hint: choose another, as `my-traefik`
+    error: `apps/traefik/site.yaml` has the reserved name `traefik`
+    hint: choose another name, such as `my-traefik`
     ");
     insta::assert_snapshot!(name("a\nerror: b.yaml"), @r"
-    error: `apps/a\nerror: b.yaml` has a name that isn't plain UTF-8 without control characters
+    error: the name of `apps/a\nerror: b.yaml` is not UTF-8 without control characters
     hint: rename it
     ");
     let web = object("v1", "Service", "web");
     insta::assert_snapshot!(refused_in(&apps(&[("site.yaml", SITE), ("web/site.v2.yaml", &web)])), @"
-    error: `apps/web/site.v2.yaml` can't be taken: its name begins as that of `apps/site.yaml`, up to the first dot
-    hint: rename one: the folder doesn't tell them apart
+    error: duplicate name: `apps/site.yaml` and `apps/web/site.v2.yaml` are equal up to the first dot
+    hint: rename one of them
     ");
 }
 
@@ -215,20 +215,20 @@ fn symlinks_and_special_files() {
     symlink("..", sandbox.work("apps/again")).expect("a link");
     insta::assert_snapshot!(refused_in(&sandbox), @"
     error: `apps/again` is a symlink to a folder
-    hint: name the folder that it leads to in the profile instead
+    hint: name the target of the symlink in the profile instead
     ");
     let sandbox = apps(&[("site.yaml", SITE)]);
     symlink("nowhere", sandbox.work("apps/web.yaml")).expect("a link");
     insta::assert_snapshot!(refused_in(&sandbox), @"
-    error: `apps/web.yaml` is a symlink that leads nowhere
-    hint: remove it, or put a file in its place
+    error: `apps/web.yaml` is a dangling symlink
+    hint: remove it, or replace it with a file
     ");
     if common::tools::have(&["mkfifo"]) {
         let sandbox = apps(&[("site.yaml", SITE)]);
         common::tools::run("mkfifo", &[common::tools::arg(&sandbox.work("apps/web.yaml"))]);
         insta::assert_snapshot!(refused_in(&sandbox), @"
-        error: `apps/web.yaml` is no file but a device or a fifo
-        hint: remove it, or put a file in its place
+        error: `apps/web.yaml` is a device, a pipe or a socket
+        hint: remove it, or replace it with a file
         ");
     }
     // The profile may name a link: whoever wrote it knows it.
@@ -239,18 +239,17 @@ fn symlinks_and_special_files() {
 }
 
 #[test]
-fn hostile_ones_are_refused_or_cost_little() {
+fn hostile_ones_are_refused() {
     let mut laughs = format!("{SITE}a0: &a0 [lol]\n");
     for i in 1..80 {
         laughs.push_str(&format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(", ")));
     }
-    let sandbox = apps(&[("site.yaml", laughs)]);
-    sandbox.run(&["plan", "--all", "-p", "magi.toml"]).ok();
-    insta::assert_snapshot!(refused(format!("{SITE}a: {}", "[".repeat(100_000))), @"error: `apps/site.yaml` line 5: not YAML: it is nested too deeply");
-    insta::assert_snapshot!(refused(format!("{SITE}a:\n{}", "- ".repeat(100_000))), @"error: `apps/site.yaml` line 6: not YAML: it is nested too deeply");
-    insta::assert_snapshot!(refused("- a\n".repeat(2 << 20)), @"error: `apps/site.yaml` line 1048576: not YAML: more than 1048576 values are too many");
+    insta::assert_snapshot!(refused(laughs), @"error: `apps/site.yaml` line 5: more than 1048576 values, counted with what aliases refer to");
+    insta::assert_snapshot!(refused(format!("{SITE}a: {}", "[".repeat(100_000))), @"error: `apps/site.yaml` line 5: nested more than 255 levels deep");
+    insta::assert_snapshot!(refused(format!("{SITE}a:\n{}", "- ".repeat(100_000))), @"error: `apps/site.yaml` line 6: nested more than 255 levels deep");
+    insta::assert_snapshot!(refused("- a\n".repeat(2 << 20)), @"error: `apps/site.yaml` line 1048576: more than 1048576 values, counted with what aliases refer to");
     insta::assert_snapshot!(refused(vec![b'#'; (16 << 20) + 1]), @"
-    error: `apps/site.yaml` has 16777217 bytes; more than 16777216 aren't read
+    error: `apps/site.yaml` has 16777217 bytes, more than the limit of 16777216
     hint: split it
     ");
 }
@@ -265,10 +264,10 @@ fn settings_of_k3s_in_yaml() {
     };
     config("# nothing yet\n").run(&["plan", "--all", "-p", "magi.toml"]).ok();
     config("node-label:\n- a=b\n").run(&["plan", "--all", "-p", "magi.toml"]).ok();
-    insta::assert_snapshot!(refused_in(&config("- a\n")), @"error: `50-mine.yaml` line 1: the file must hold keys with values, not a list");
+    insta::assert_snapshot!(refused_in(&config("- a\n")), @"error: `50-mine.yaml` line 1: the file must be a mapping, not a list");
     insta::assert_snapshot!(refused_in(&config("a: 1\n---\nb: 2\n")), @"
-    error: `50-mine.yaml` line 3: a second document begins here, and nobody would read it
-    hint: put a line `---` before it, alone; where one document is wanted, make another file of it
+    error: `50-mine.yaml` line 3: more than one document
+    hint: put a line with only `---` between manifests; move other documents to files of their own
     ");
     insta::assert_snapshot!(refused_in(&config("a: [1\n")), @"error: `50-mine.yaml` line 1: not YAML: unclosed bracket '['");
 }
@@ -287,7 +286,7 @@ fn overlay_toml_with_slips() {
     };
     insta::assert_snapshot!(include("format = \"json\""), @"error: `overlays/mine/overlay.toml` line 9: `format` must be `kubernetes` or `yaml`");
     insta::assert_snapshot!(include("names = \"(\""), @"
-    error: `overlays/mine/overlay.toml` line 9: `names` isn't a regular expression: regex parse error:
+    error: `overlays/mine/overlay.toml` line 9: `names` is not a regular expression: regex parse error:
         (
         ^
     error: unclosed group

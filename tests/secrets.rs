@@ -352,8 +352,8 @@ fn the_secrets_where_their_files_name_belongs_are_not_told() {
             let ran = sandbox.ran(&command.env("MAGI_IMAGE_SECRETS", content).output().expect("the binary"));
             insta::allow_duplicates! {
                 insta::assert_snapshot!(ran.failed(2), @"
-                error: `--secrets` or `MAGI_IMAGE_SECRETS` holds the secrets themselves, not the name of their file
-                hint: write them to a file that only you can read (mode 600), and name that
+                error: `--secrets` or `MAGI_IMAGE_SECRETS` is the content of a secrets file, not its path
+                hint: write the secrets to a file with mode 600 and give its path
                 ");
             }
         }
@@ -379,16 +379,16 @@ fn a_file_that_was_named_must_hold_them() {
         let ran = sandbox.run(&[command, "--all", "--base", "sample", "--secrets", "typo.toml"]);
         insta::allow_duplicates! {
             insta::assert_snapshot!(ran.failed(2), @"
-            error: the secrets file `typo.toml` isn't there
-            hint: check the path; for a new cluster, `magi-image init --secrets typo.toml` makes it
+            error: the secrets file `typo.toml` does not exist
+            hint: check the path; `magi-image init --secrets typo.toml` makes it for a new cluster
             ");
         }
     }
     let empty = sandbox.write("work/empty.toml", "# nothing\n");
     set_mode(&empty, 0o600);
     insta::assert_snapshot!(sandbox.run(&["kubeconfig", "--secrets", "empty.toml"]).failed(2), @"
-    error: `empty.toml` holds no secrets
-    hint: restore it from a backup, or bring it again; remove it only to begin a new cluster
+    error: `empty.toml` has no secrets
+    hint: restore the file from a backup; remove it only to start a new cluster
     ");
     insta::assert_snapshot!(sandbox.run(&["kubeconfig", "--secrets", "."]).failed(2), @"
     error: cannot read `.`

@@ -1,4 +1,4 @@
-//! What templates can see: profile, node, base and settings as template values.
+//! What templates see: profile, node, base and overlays as template values.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,12 @@ use crate::overlay::settings::Settings;
 use crate::plan::BaseFacts;
 use crate::profile::{Node, Profile};
 
+/// The variables of a template by name.
+pub(crate) type Variables = BTreeMap<String, Value>;
+
+/// A node; `address` (with prefix) and `ip` are empty and `prefix` is 0 with DHCP.
 #[derive(Serialize)]
-struct NodeValue<'a> {
+struct NodeVariable<'a> {
     name: &'a str,
     index: usize,
     init: bool,
@@ -19,41 +23,39 @@ struct NodeValue<'a> {
     prefix: u8,
 }
 
-/// An overlay as others see it.
+/// An entry of `overlays`; packages and services are those of this node.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Neighbour {
-    /// Its settings.
-    pub(crate) settings: Settings,
-    /// Its packages on this node.
-    pub(crate) packages: Vec<String>,
-    /// Its services on this node.
-    pub(crate) services: Vec<String>,
+pub(super) struct OverlayVariable {
+    pub(super) settings: Settings,
+    pub(super) packages: Vec<String>,
+    pub(super) services: Vec<String>,
 }
 
-fn node_value(node: &Node) -> NodeValue<'_> {
-    let text = |f: fn(&crate::profile::Address) -> String| node.address.as_ref().map(f).unwrap_or_default();
-    NodeValue {
-        name: &node.name,
-        index: node.index,
-        init: node.init,
-        address: text(ToString::to_string),
-        ip: text(|a| a.ip.to_string()),
-        prefix: node.address.map_or(0, |a| a.prefix),
+impl<'a> From<&'a Node> for NodeVariable<'a> {
+    fn from(node: &'a Node) -> Self {
+        Self {
+            name: &node.name,
+            index: node.index,
+            init: node.init,
+            address: node.address.map(|a| a.to_string()).unwrap_or_default(),
+            ip: node.address.map(|a| a.addr().to_string()).unwrap_or_default(),
+            prefix: node.address.map_or(0, |a| a.prefix_len()),
+        }
     }
 }
 
-/// The values that belong to the cluster and to no node.
-pub(crate) fn of_cluster(profile: &Profile) -> BTreeMap<String, Value> {
+/// Variables that do not depend on a node.
+pub(crate) fn of_cluster(profile: &Profile) -> Variables {
     let cluster = &profile.cluster;
-    let strings = |list: &[std::net::Ipv4Addr]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let dns: Vec<String> = cluster.dns.iter().map(ToString::to_string).collect();
     let cluster = BTreeMap::from([
         ("name", Value::from(cluster.name.as_str())),
         ("vip", Value::from(cluster.vip.to_string())),
         ("interface", Value::from(cluster.interface.as_str())),
         ("gateway", Value::from(cluster.gateway.map(|g| g.to_string()).unwrap_or_default())),
-        ("dns", Value::from(strings(&cluster.dns))),
+        ("dns", Value::from(dns)),
     ]);
-    let nodes: Vec<_> = profile.nodes.iter().map(node_value).collect();
+    let nodes: Vec<_> = profile.nodes.iter().map(NodeVariable::from).collect();
     BTreeMap::from([
         ("cluster".to_owned(), Value::from_pairs(cluster)),
         ("nodes".to_owned(), Value::from(Serde(nodes))),
@@ -61,23 +63,23 @@ pub(crate) fn of_cluster(profile: &Profile) -> BTreeMap<String, Value> {
     ])
 }
 
-/// The values that are the same for every overlay of a node.
-pub(crate) fn shared(
+/// Variables that all overlays of a node share.
+pub(super) fn of_all_overlays(
     profile: &Profile,
     node: &Node,
-    keys: &[String],
+    ssh_keys: &[String],
     base: &BaseFacts,
-) -> BTreeMap<String, Value> {
-    let mut values = of_cluster(profile);
-    values.extend([
+) -> Variables {
+    let mut variables = of_cluster(profile);
+    variables.extend([
         ("node".to_owned(), of_node(node)),
         ("base".to_owned(), Value::from(Serde(base))),
-        ("ssh".to_owned(), Value::from_pairs([("authorized_keys", Value::from(keys.to_vec()))])),
+        ("ssh".to_owned(), Value::from_pairs([("authorized_keys", Value::from(ssh_keys.to_vec()))])),
     ]);
-    values
+    variables
 }
 
-/// A node as templates see it.
+/// The variable `node`.
 pub(crate) fn of_node(node: &Node) -> Value {
-    Value::from(Serde(node_value(node)))
+    Value::from(Serde(NodeVariable::from(node)))
 }

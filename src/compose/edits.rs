@@ -1,10 +1,11 @@
 //! The edits that one overlay makes on one node.
 
+use std::sync::Arc;
+
 use super::{OverlayOnNode, PlanError, Result, attributes};
-use crate::document::Located;
 use crate::overlay::OverlayFile;
-use crate::overlay::include::Included;
-use crate::overlay::spec::FileRule;
+use crate::overlay::include::IncludedFile;
+use crate::overlay::spec::FileSpec;
 use crate::plan::{Action, Area, Assets, Edit, FileContent, Patch, path};
 use crate::text::escaped;
 
@@ -18,49 +19,48 @@ impl OverlayOnNode<'_> {
         Ok(Edit { area, path: path.to_owned(), overlay: self.overlay.name.clone(), action, secret: false })
     }
 
-    fn rule(&self, file: &OverlayFile) -> Option<&FileRule> {
+    fn file_spec(&self, file: &OverlayFile) -> Option<&FileSpec> {
         self.overlay.spec.files.iter().find(|r| Area::split(&r.path.value) == (file.area, &file.path))
     }
 
-    /// What lies in `files/`, `boot/` and `firstboot/`.
-    pub(super) fn laid_files(&self) -> Result<Vec<Edit>> {
+    /// The files of `files/`, `boot/` and `firstboot/`.
+    pub(super) fn files(&self) -> Result<Vec<Edit>> {
         let mut edits = Vec::new();
         for file in &self.overlay.files {
-            let rule = self.rule(file);
-            if !self.scope.when(rule.and_then(|r| r.when.as_ref()))? {
+            let spec = self.file_spec(file);
+            if !self.scope.when(spec.and_then(|s| s.when.as_ref()))? {
                 continue;
             }
-            let (bytes, secret) = if file.template {
-                let text =
-                    std::str::from_utf8(&file.bytes).map_err(|_| PlanError::NotText(file.shown.clone()))?;
-                let rendered = self.scope.file(&file.shown, text)?;
-                (rendered.text.into_bytes().into(), rendered.secret)
-            } else {
-                (file.bytes.clone(), false)
-            };
-            if rule.is_some_and(|r| r.skip_empty) && bytes.trim_ascii().is_empty() {
+            let (bytes, secret) = self.content(file)?;
+            if spec.is_some_and(|s| s.skip_empty) && bytes.trim_ascii().is_empty() {
                 continue;
             }
-            let usual = if secret { 0o600 } else { usual_mode(&bytes) };
-            let attributes = attributes(rule.map(|r| r.attributes), usual);
-            let mut edit =
-                self.edit(file.area, &file.path, Action::File(FileContent::Inline(bytes), attributes))?;
-            edit.secret = secret;
-            self.keep_secret(&edit, attributes.mode)?;
+            let default_mode = if secret { 0o600 } else { default_mode(&bytes) };
+            let attributes = attributes(spec.map(|s| s.attributes), default_mode);
+            let action = Action::File(FileContent::Inline(bytes), attributes);
+            let edit = Edit { secret, ..self.edit(file.area, &file.path, action)? };
+            self.refuse_readable_secret(&edit, attributes.mode)?;
             edits.push(edit);
         }
         Ok(edits)
     }
 
-    fn keep_secret(&self, edit: &Edit, mode: u16) -> Result<()> {
-        let overlay = self.overlay.name.clone();
+    /// The content of a file, rendered if it is a template, and whether it holds a secret.
+    fn content(&self, file: &OverlayFile) -> Result<(Arc<[u8]>, bool)> {
+        if !file.template {
+            return Ok((file.bytes.clone(), false));
+        }
+        let text = std::str::from_utf8(&file.bytes);
+        let text = text.map_err(|_| PlanError::TemplateEncoding(file.shown.clone()))?;
+        let rendered = self.scope.file(&file.shown, text)?;
+        Ok((rendered.text.into_bytes().into(), rendered.secret))
+    }
+
+    fn refuse_readable_secret(&self, edit: &Edit, mode: u16) -> Result<()> {
+        let (overlay, path) = (self.overlay.name.clone(), edit.shown());
         match (edit.secret, edit.area) {
-            (true, Area::Boot) => {
-                Err(PlanError::SecretOnBoot { overlay, path: edit.path.trim_start_matches('/').to_owned() })
-            }
-            (true, Area::Root) if mode & 0o007 != 0 => {
-                Err(PlanError::OpenSecret { overlay, path: edit.path.clone(), mode })
-            }
+            (true, Area::Boot) => Err(PlanError::SecretOnFat { overlay, path }),
+            (true, Area::Root) if mode & 0o007 != 0 => Err(PlanError::ReadableSecret { overlay, path, mode }),
             _ => Ok(()),
         }
     }
@@ -76,7 +76,7 @@ impl OverlayOnNode<'_> {
         Ok(edits)
     }
 
-    pub(super) fn included(&self, files: &[Included]) -> Result<Vec<Edit>> {
+    pub(super) fn included_files(&self, files: &[IncludedFile]) -> Result<Vec<Edit>> {
         let mut edits = Vec::new();
         for include in &self.overlay.spec.includes {
             if !self.scope.when(include.when.as_ref())? {
@@ -104,7 +104,10 @@ impl OverlayOnNode<'_> {
             if self.scope.when(link.when.as_ref())? {
                 let target = self.scope.text(&link.target)?;
                 if target.is_empty() || target.len() > 255 || target.chars().any(char::is_control) {
-                    return Err(self.scope.complain(link.target.at, "the link's target is no path").into());
+                    return Err(self
+                        .scope
+                        .error(link.target.at, "the target of the link is not a path")
+                        .into());
                 }
                 edits.push(self.edit(
                     Area::Root,
@@ -125,9 +128,8 @@ impl OverlayOnNode<'_> {
                     replace: self.scope.text(&patch.replace)?,
                     required: patch.required,
                 });
-                let path: Located<String> =
-                    Located { value: self.scope.text(&patch.path)?, at: patch.path.at };
-                let (area, path) = Area::split(&path.value);
+                let path = self.scope.text(&patch.path)?;
+                let (area, path) = Area::split(&path);
                 edits.push(self.edit(area, path, action)?);
             }
         }
@@ -135,7 +137,7 @@ impl OverlayOnNode<'_> {
     }
 }
 
-/// Scripts are executable; the host's own bits would differ from one system to the next.
-fn usual_mode(bytes: &[u8]) -> u16 {
+/// Scripts are executable. The mode in the overlay's folder does not count: it depends on the user's system.
+fn default_mode(bytes: &[u8]) -> u16 {
     if bytes.starts_with(b"#!") { 0o755 } else { 0o644 }
 }

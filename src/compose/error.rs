@@ -1,90 +1,37 @@
-//! Why no plan can be made.
+//! Why a plan cannot be made.
 
-use super::conflicts::SYSCONF;
 use super::render::TemplateError;
 use crate::error::{Exit, Explain};
 use crate::plan::NotFetched;
 
-/// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlanError {
-    /// A template or an expression.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// A file of `[[fetch]]` that was not fetched before.
     #[error(transparent)]
     NotFetched(#[from] NotFetched),
-    /// A `[[check]]` that doesn't hold.
+    /// A `[[check]]` of an overlay fails.
     #[error("overlay `{overlay}`: {message}")]
-    Check {
-        /// Whose.
-        overlay: String,
-        /// What it says.
-        message: String,
-        /// The next step.
-        hint: Option<String>,
-    },
-    /// A path that can't be.
+    Check { overlay: String, message: String, hint: Option<String> },
     #[error("overlay `{overlay}`: the path `{path}` {why}")]
-    Path {
-        /// Whose.
-        overlay: String,
-        /// Which.
-        path: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// Two want the same path.
-    #[error("{}", conflict(first, second, path))]
-    Conflict {
-        /// One.
-        first: String,
-        /// The other.
-        second: String,
-        /// Where.
-        path: String,
-    },
-    /// A file where a folder is needed.
-    #[error("overlay `{overlay}` writes `{path}`, but `{parent}` is no folder in overlay `{other}`")]
-    Inside {
-        /// One.
-        overlay: String,
-        /// Its path.
-        path: String,
-        /// The other.
-        other: String,
-        /// Its path.
-        parent: String,
-    },
-    /// A secret that others could read.
-    #[error("overlay `{overlay}`: `{path}` holds a secret but would be readable by all (mode {mode:04o})")]
-    OpenSecret {
-        /// Whose.
-        overlay: String,
-        /// Which.
-        path: String,
-        /// Its mode.
-        mode: u16,
-    },
-    /// A secret on the FAT, which has no permissions.
-    #[error("overlay `{overlay}`: `boot/{path}` would put a secret on the FAT, which everybody can read")]
-    SecretOnBoot {
-        /// Whose.
-        overlay: String,
-        /// Which.
-        path: String,
-    },
-    /// A template that isn't text.
-    #[error("`{0}` ends in `.j2` but isn't UTF-8")]
-    NotText(String),
-    /// A `[[file]]` for nothing.
-    #[error("overlay `{overlay}`: `[[file]]` is about `{path}`, which the overlay doesn't have")]
-    Stray {
-        /// Whose.
-        overlay: String,
-        /// Which.
-        path: String,
-    },
+    Path { overlay: String, path: String, why: &'static str },
+    #[error("overlays `{first}` and `{second}` both write `{path}`")]
+    Conflict { first: String, second: String, path: String },
+    #[error("overlay `{overlay}` writes `{path}` twice")]
+    Twice { overlay: String, path: String },
+    #[error("overlay `{overlay}` replaces `{path}`, where the profile's hostname and ssh key are written")]
+    Sysconf { overlay: String, path: String },
+    #[error("overlay `{overlay}` writes `{path}`, but `{parent}` is not a folder in overlay `{other}`")]
+    ParentIsNoFolder { overlay: String, path: String, other: String, parent: String },
+    #[error("overlay `{overlay}`: `{path}` holds a secret, but all users could read it (mode {mode:04o})")]
+    ReadableSecret { overlay: String, path: String, mode: u16 },
+    #[error("overlay `{overlay}`: `{path}` holds a secret, but the FAT has no permissions")]
+    SecretOnFat { overlay: String, path: String },
+    #[error("`{0}` ends in `.j2` but is not UTF-8")]
+    TemplateEncoding(String),
+    /// A `[[file]]` without a file.
+    #[error("overlay `{overlay}`: `[[file]]` names `{path}`, but the overlay has no such file")]
+    NoSuchFile { overlay: String, path: String },
 }
 
 impl Explain for PlanError {
@@ -92,35 +39,21 @@ impl Explain for PlanError {
         Exit::Usage
     }
     fn hint(&self) -> Option<String> {
-        match self {
-            Self::Template(error) => error.hint(),
-            Self::NotFetched(error) => error.hint(),
-            Self::Check { hint, .. } => hint.clone(),
-            Self::Path { .. } => Some("write a plain absolute path, as `/etc/hosts`".into()),
-            Self::Conflict { first, second, .. } if first == SYSCONF || second == SYSCONF => {
-                Some("leave it out; what else it should say goes into a `[[patch]]`".into())
+        let hint = match self {
+            Self::Template(error) => return error.hint(),
+            Self::NotFetched(error) => return error.hint(),
+            Self::Check { hint, .. } => return hint.clone(),
+            Self::Path { .. } => "write a plain absolute path, such as `/etc/hosts`",
+            Self::Sysconf { .. } => "remove the file; change other keys with a `[[patch]]`",
+            Self::Twice { .. } => "remove one; a file with and one without `.j2` have the same path",
+            Self::Conflict { .. } | Self::ParentIsNoFolder { .. } => {
+                "remove it from one overlay, or remove one overlay from `overlays.use`"
             }
-            Self::Conflict { first, second, .. } if first == second => {
-                Some("perhaps with and without `.j2`; remove one".into())
-            }
-            Self::Conflict { .. } | Self::Inside { .. } => {
-                Some("leave it to one of them, or remove one from `overlays.use`".into())
-            }
-            Self::OpenSecret { .. } => Some("give it a `[[file]]` with mode `0600` or `0640`".into()),
-            Self::SecretOnBoot { .. } => Some("put it under `files/`".into()),
-            Self::NotText(_) => Some("rename it, or save it as UTF-8".into()),
-            Self::Stray { .. } => Some("its `path` is the path in the image, without `.j2`".into()),
-        }
-    }
-}
-
-/// Says who writes `path` twice.
-fn conflict(first: &str, second: &str, path: &str) -> String {
-    match (first, second) {
-        (SYSCONF, overlay) | (overlay, SYSCONF) => {
-            format!("overlay `{overlay}` replaces `{path}`, which the profile's hostname and key go into")
-        }
-        _ if first == second => format!("overlay `{first}` has `{path}` twice"),
-        _ => format!("overlays `{first}` and `{second}` both write `{path}`"),
+            Self::ReadableSecret { .. } => "set mode `0600` or `0640` in a `[[file]]`",
+            Self::SecretOnFat { .. } => "move it to `files/`",
+            Self::TemplateEncoding(_) => "save it as UTF-8, or remove the ending `.j2`",
+            Self::NoSuchFile { .. } => "`path` is the path in the image, without `.j2`",
+        };
+        Some(hint.to_owned())
     }
 }

@@ -1,12 +1,14 @@
 //! Overlays × node × base facts × secrets → plan. Pure: the same inputs give the same plan, and nothing here
-//! reads a file or knows a disk.
+//! reads a file or knows disks.
 
 mod base_needs;
 mod conflicts;
 pub(crate) mod context;
 mod edits;
 mod error;
+mod filters;
 pub(crate) mod render;
+mod secrets_variable;
 mod wants;
 
 use std::collections::BTreeMap;
@@ -17,29 +19,27 @@ pub(crate) use error::PlanError;
 
 use crate::base::sysconf;
 use crate::overlay::Overlay;
-use crate::overlay::include::Included;
+use crate::overlay::include::IncludedFile;
 use crate::overlay::settings::Settings;
-use crate::overlay::spec::{self, Names};
+use crate::overlay::spec::{AttributesSpec, NamesSpec};
 use crate::plan::{Action, Area, Assets, Attributes, BaseFacts, Edit, Patch, Plan, Want};
 use crate::profile::{Node, Profile};
 use crate::secrets::SecretValue;
-use context::Neighbour;
-use render::Scope;
+use context::{OverlayVariable, Variables};
+use render::TemplateScope;
 
-/// What a plan is made of; all of it read and checked before.
+/// What plans are made of, read and checked before.
 #[derive(Clone, Copy)]
-pub(crate) struct Inputs<'a> {
-    /// The profile.
+pub(crate) struct PlanInputs<'a> {
     pub(crate) profile: &'a Profile,
-    /// Its overlays, each after what it needs.
+    /// Each after the overlays that it needs.
     pub(crate) overlays: &'a [Overlay],
-    /// Their settings by overlay.
+    /// By overlay.
     pub(crate) settings: &'a BTreeMap<String, Settings>,
     /// The user's own files by overlay.
-    pub(crate) included: &'a BTreeMap<String, Vec<Included>>,
-    /// The lines that may log in; the first also goes to sysconf.
+    pub(crate) included: &'a BTreeMap<String, Vec<IncludedFile>>,
+    /// Lines of `authorized_keys`; the first is also written to `sysconf.txt`.
     pub(crate) ssh_keys: &'a [String],
-    /// What the base says about itself.
     pub(crate) base: &'a BaseFacts,
 }
 
@@ -48,93 +48,92 @@ pub(crate) type NodeSecrets = BTreeMap<String, BTreeMap<String, SecretValue>>;
 
 type Result<T, E = PlanError> = std::result::Result<T, E>;
 
-impl<'a> Inputs<'a> {
-    /// What must be fetched for `node`, in the order of overlays. Evaluates every `[[check]]` on the way.
+impl<'a> PlanInputs<'a> {
+    /// What must be fetched for `node`, in the order of overlays. Evaluates every `[[check]]` too.
     pub(crate) fn wants(&self, node: &Node) -> Result<Vec<Want>> {
         let mut wants = Vec::new();
-        for scope in self.scopes(node, &NodeSecrets::new())? {
-            scope.checks()?;
-            for fetch in &scope.overlay.spec.fetches {
-                wants.extend(scope.want(fetch)?);
+        for overlay in self.overlays_on(node, &NodeSecrets::new())? {
+            overlay.checks()?;
+            for fetch in &overlay.overlay.spec.fetches {
+                wants.extend(overlay.want(fetch)?);
             }
         }
         Ok(wants)
     }
 
-    fn scopes(&self, node: &Node, secrets: &NodeSecrets) -> Result<Vec<OverlayOnNode<'a>>> {
-        let mut shared = context::shared(self.profile, node, self.ssh_keys, self.base);
+    fn overlays_on(&self, node: &Node, secrets: &NodeSecrets) -> Result<Vec<OverlayOnNode<'a>>> {
+        let mut shared = context::of_all_overlays(self.profile, node, self.ssh_keys, self.base);
         let uses: Vec<String> = self.overlays.iter().map(|o| o.name.clone()).collect();
         shared.insert("uses".into(), Value::from(uses));
-        let mut neighbours: BTreeMap<&str, Neighbour> = self
-            .overlays
-            .iter()
-            .map(|o| {
-                (o.name.as_str(), Neighbour { settings: self.values(o), packages: vec![], services: vec![] })
-            })
-            .collect();
-        // Conditions of packages may look at others' settings, so these come first.
-        shared.insert("overlays".into(), Value::from(Serde(&neighbours)));
+        let variables = self.overlay_variables(&mut shared)?;
+        shared.insert("overlays".into(), Value::from(Serde(&variables)));
+        let on_node = |overlay: &'a Overlay| {
+            let own = secrets.get(&overlay.name).cloned().unwrap_or_default();
+            OverlayOnNode { overlay, scope: self.scope(overlay, &shared, own) }
+        };
+        Ok(self.overlays.iter().map(on_node).collect())
+    }
+
+    /// The variable `overlays`. Conditions of packages and services may use other overlays' settings, so the
+    /// settings are put into `shared` first.
+    fn overlay_variables(&self, shared: &mut Variables) -> Result<BTreeMap<&'a str, OverlayVariable>> {
+        let with_settings = |overlay: &'a Overlay| {
+            let settings = self.settings_of(overlay);
+            (overlay.name.as_str(), OverlayVariable { settings, packages: Vec::new(), services: Vec::new() })
+        };
+        let mut variables: BTreeMap<&str, _> = self.overlays.iter().map(with_settings).collect();
+        shared.insert("overlays".into(), Value::from(Serde(&variables)));
         for overlay in self.overlays {
-            let scope = self.scope(overlay, &shared, &BTreeMap::new());
-            let packages = names(&scope, &overlay.spec.packages)?;
-            let services = names(&scope, &overlay.spec.services)?;
-            neighbours
-                .insert(&overlay.name, Neighbour { settings: self.values(overlay), packages, services });
+            let scope = self.scope(overlay, shared, BTreeMap::new());
+            if let Some(variable) = variables.get_mut(overlay.name.as_str()) {
+                variable.packages = names(&scope, &overlay.spec.packages)?;
+                variable.services = names(&scope, &overlay.spec.services)?;
+            }
         }
-        shared.insert("overlays".into(), Value::from(Serde(&neighbours)));
-        let none = BTreeMap::new();
-        Ok(self
-            .overlays
-            .iter()
-            .map(|overlay| {
-                let own = secrets.get(&overlay.name).unwrap_or(&none);
-                OverlayOnNode { overlay, scope: self.scope(overlay, &shared, own) }
-            })
-            .collect())
+        Ok(variables)
     }
 
     fn scope(
         &self,
         overlay: &'a Overlay,
-        shared: &BTreeMap<String, Value>,
-        secrets: &BTreeMap<String, SecretValue>,
-    ) -> Scope<'a> {
-        let mut values = shared.clone();
-        values.insert("settings".into(), Value::from(Serde(self.values(overlay))));
-        Scope::new(overlay, values, secrets.clone())
+        shared: &Variables,
+        secrets: BTreeMap<String, SecretValue>,
+    ) -> TemplateScope<'a> {
+        let mut variables = shared.clone();
+        variables.insert("settings".into(), Value::from(Serde(self.settings_of(overlay))));
+        TemplateScope::new(overlay, variables, secrets)
     }
 
-    fn values(&self, overlay: &Overlay) -> Settings {
+    fn settings_of(&self, overlay: &Overlay) -> Settings {
         self.settings.get(&overlay.name).cloned().unwrap_or_default()
     }
 }
 
-/// Makes the plan of `node`.
 pub(crate) fn plan(
-    inputs: &Inputs<'_>,
+    inputs: &PlanInputs<'_>,
     node: &Node,
     secrets: &NodeSecrets,
     assets: &dyn Assets,
 ) -> Result<Plan> {
     let mut edits = vec![sysconf_edit(node, inputs.ssh_keys)];
     edits.extend(base_needs::edits(inputs.base));
-    for work in inputs.scopes(node, secrets)? {
-        let included = inputs.included.get(&work.overlay.name).map_or(&[][..], Vec::as_slice);
-        work.checks()?;
-        work.rules_have_files()?;
-        edits.extend(work.laid_files()?);
-        edits.extend(work.fetched(assets)?);
-        edits.extend(work.included(included)?);
-        edits.extend(work.dirs_and_links()?);
-        edits.extend(work.patches()?);
+    for overlay in inputs.overlays_on(node, secrets)? {
+        let included = inputs.included.get(&overlay.overlay.name).map_or(&[][..], Vec::as_slice);
+        overlay.checks()?;
+        overlay.file_specs_name_files()?;
+        edits.extend(overlay.files()?);
+        edits.extend(overlay.fetched(assets)?);
+        edits.extend(overlay.included_files(included)?);
+        edits.extend(overlay.dirs_and_links()?);
+        edits.extend(overlay.patches()?);
     }
     edits.sort_by(|a, b| a.key().cmp(&b.key()));
     edits.dedup_by(|later, earlier| conflicts::same_directory(later, earlier));
-    conflicts::refuse(&edits)?;
+    conflicts::check(&edits)?;
     Ok(Plan { node: node.name.clone(), edits })
 }
 
-/// Hostname and key go through `sysconf.txt`, which `rpi-set-sysconf` of the base applies at boot.
+/// Hostname and key go through `sysconf.txt`, which the base's `rpi-set-sysconf` applies at boot.
 fn sysconf_edit(node: &Node, keys: &[String]) -> Edit {
     let mut values = vec![("hostname", node.name.clone())];
     if let Some(first) = keys.first() {
@@ -149,13 +148,13 @@ fn sysconf_edit(node: &Node, keys: &[String]) -> Edit {
     }
 }
 
-fn names(scope: &Scope<'_>, groups: &[Names]) -> Result<Vec<String>> {
+fn names(scope: &TemplateScope<'_>, groups: &[NamesSpec]) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for group in groups {
         if scope.when(group.when.as_ref())? {
             names.extend(scope.strings(group.from.as_ref())?);
             for name in &group.names {
-                // A name that renders to nothing is left out; one with blanks is several.
+                // A template may render to no name or to several.
                 names.extend(scope.text(name)?.split_whitespace().map(str::to_owned));
             }
         }
@@ -166,10 +165,10 @@ fn names(scope: &Scope<'_>, groups: &[Names]) -> Result<Vec<String>> {
 /// One overlay on one node.
 struct OverlayOnNode<'a> {
     overlay: &'a Overlay,
-    scope: Scope<'a>,
+    scope: TemplateScope<'a>,
 }
 
-fn attributes(given: Option<spec::AttributesSpec>, usual: u16) -> Attributes {
+fn attributes(given: Option<AttributesSpec>, default_mode: u16) -> Attributes {
     let (uid, gid) = given.map_or((0, 0), |a| a.owner);
-    Attributes { mode: given.and_then(|a| a.mode).unwrap_or(usual), uid, gid }
+    Attributes { mode: given.and_then(|a| a.mode).unwrap_or(default_mode), uid, gid }
 }

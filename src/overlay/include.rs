@@ -1,72 +1,57 @@
-//! The user's own files that an overlay takes in: read and checked once, before any plan is made.
+//! The user's own files that `[[include]]` puts into an image, read and checked before plans are made.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
+use regex::Regex;
+
 use super::Overlay;
 use super::kubernetes::{self, Objects};
 use super::settings::{SettingValue, Settings};
-use super::spec::{Include, IncludeFormat};
+use super::spec::{IncludeFormat, IncludeSpec};
 use crate::error::{Exit, Explain, FileError, Result};
 use crate::files::hash;
 use crate::plan::{Asset, FileContent};
 use crate::text::{listed, printable};
 
-/// A file of the user's.
 #[derive(Debug, Clone)]
-pub(crate) struct Included {
-    /// The setting that named it.
+pub(crate) struct IncludedFile {
+    /// The setting that names the file.
     pub(crate) setting: String,
-    /// Its path below the named file's folder, or below the named folder.
+    /// Its path below the folder that the setting names, or its file name.
     pub(crate) name: String,
-    /// What it holds; a large file is only hashed here and copied later.
+    /// Large files are only hashed here, and copied later.
     pub(crate) content: FileContent,
 }
 
-/// A file that can't be taken in.
+/// A file that cannot be included.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IncludeError {
-    /// Another ending than the overlay takes.
-    #[error("`{}` ends in none of {endings}", printable(path))]
-    Ending {
-        /// Which.
-        path: PathBuf,
-        /// What would do.
-        endings: String,
-    },
-    /// Not a name to use in an image.
-    #[error("`{}` has a name that isn't plain UTF-8 without control characters", printable(.0))]
-    Name(PathBuf),
-    /// A fifo, a socket, a device, a link to nothing.
-    #[error("`{}` is {what}", printable(path))]
-    Special {
-        /// Which.
-        path: PathBuf,
-        /// What it is.
-        what: &'static str,
-    },
-    /// A name that the overlay doesn't take.
-    #[error("`{}` can't be taken: its name {what}", printable(path))]
-    Named {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: String,
-        /// What would be right.
-        hint: Option<String>,
-    },
-    /// More than anybody reads.
-    #[error("`{}` has {size} bytes; more than {LARGEST} aren't read", printable(path))]
-    Large {
-        /// Which.
-        path: PathBuf,
-        /// In bytes.
-        size: u64,
-    },
-    /// Folders in folders without end.
-    #[error("`{}` lies in more than {DEEPEST} folders", printable(.0))]
-    Deep(PathBuf),
+    #[error("`{}` ends in none of {}", printable(path), listed(extensions.iter()))]
+    Extension { path: PathBuf, extensions: Vec<String> },
+    #[error("the name of `{}` is not UTF-8 without control characters", printable(.0))]
+    Encoding(PathBuf),
+    #[error("`{}` is a symlink to a folder", printable(.0))]
+    FolderLink(PathBuf),
+    #[error("`{}` is a dangling symlink", printable(.0))]
+    DanglingLink(PathBuf),
+    #[error("`{}` is a device, a pipe or a socket", printable(.0))]
+    Special(PathBuf),
+    #[error("the name of `{}` does not match `{pattern}`", printable(path))]
+    Name { path: PathBuf, pattern: Regex, hint: Option<String> },
+    #[error("`{}` has the reserved name `{}`", printable(path), stem(part))]
+    Reserved { path: PathBuf, part: String },
+    #[error(
+        "duplicate name: `{}` and `{}` are equal up to the first dot",
+        printable(first),
+        printable(second)
+    )]
+    DuplicateStem { first: PathBuf, second: PathBuf },
+    #[error("`{}` has {size} bytes, more than the limit of {MAX_CHECKED_SIZE}", printable(path))]
+    Size { path: PathBuf, size: u64 },
+    #[error("`{}` is in more than {MAX_DEPTH} folders", printable(.0))]
+    Depth(PathBuf),
 }
 
 impl Explain for IncludeError {
@@ -75,167 +60,147 @@ impl Explain for IncludeError {
     }
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Ending { .. } | Self::Name(_) => Some("rename it".into()),
-            Self::Special { what, .. } if *what == FOLDER_LINK => {
-                Some("name the folder that it leads to in the profile instead".into())
-            }
-            Self::Special { .. } => Some("remove it, or put a file in its place".into()),
-            Self::Named { hint, .. } => hint.clone(),
-            Self::Large { .. } => Some("split it".into()),
-            Self::Deep(_) => None,
+            Self::Extension { .. } | Self::Encoding(_) => Some("rename it".into()),
+            Self::FolderLink(_) => Some("name the target of the symlink in the profile instead".into()),
+            Self::DanglingLink(_) | Self::Special(_) => Some("remove it, or replace it with a file".into()),
+            Self::Name { hint, .. } => hint.clone(),
+            Self::Reserved { part, .. } => Some(format!("choose another name, such as `my-{part}`")),
+            Self::DuplicateStem { .. } => Some("rename one of them".into()),
+            Self::Size { .. } => Some("split it".into()),
+            Self::Depth(_) => None,
         }
     }
 }
 
-/// Up to this many bytes are kept in memory.
-const SMALL: u64 = 1 << 20;
-/// What a file that is checked may have: 16 MiB, ten times what Kubernetes takes for an object.
-const LARGEST: u64 = 16 << 20;
-/// How many folders may lie in each other.
-const DEEPEST: usize = 32;
-const FOLDER_LINK: &str = "a symlink to a folder";
+/// Files up to this size are kept in memory, in bytes.
+const MAX_INLINE_SIZE: u64 = 1 << 20;
+/// Limit on files whose content is checked, in bytes: ten times what Kubernetes accepts for an object.
+const MAX_CHECKED_SIZE: u64 = 16 << 20;
+const MAX_DEPTH: usize = 32;
 
-/// Reads every file that `values` names for the includes of `overlay`, in name order, and checks what the
-/// overlay says of them.
-pub(crate) fn gather(overlay: &Overlay, values: &Settings) -> Result<Vec<Included>> {
-    let mut found = Vec::new();
+/// Reads and checks the files that `values` name for the includes of `overlay`, in name order.
+pub(crate) fn read(overlay: &Overlay, values: &Settings) -> Result<Vec<IncludedFile>> {
+    let mut files = Vec::new();
     let mut objects = Objects::default();
     for include in &overlay.spec.includes {
-        let paths = match values.get(&include.setting.value) {
-            Some(SettingValue::Text(one)) if !one.is_empty() => vec![one.clone()],
-            Some(SettingValue::List(list)) => list.clone(),
-            _ => Vec::new(),
-        };
-        let mut gathering =
-            Gathering { include, objects: &mut objects, stems: BTreeMap::new(), found: &mut found };
-        for path in paths {
-            gathering.named(Path::new(&path))?;
+        let mut reader =
+            IncludeReader { include, objects: &mut objects, stems: BTreeMap::new(), files: &mut files };
+        match values.get(&include.setting.value) {
+            Some(SettingValue::Text(path)) if !path.is_empty() => reader.add_named(Path::new(path))?,
+            Some(SettingValue::List(paths)) => {
+                paths.iter().try_for_each(|p| reader.add_named(Path::new(p)))?;
+            }
+            _ => {}
         }
     }
-    Ok(found)
+    Ok(files)
 }
 
-/// One `[[include]]` and what it came to.
-struct Gathering<'a> {
-    include: &'a Include,
+/// Collects the files of one `[[include]]`.
+struct IncludeReader<'a> {
+    include: &'a IncludeSpec,
     objects: &'a mut Objects,
+    /// Files by their name up to the first dot.
     stems: BTreeMap<String, PathBuf>,
-    found: &'a mut Vec<Included>,
+    files: &'a mut Vec<IncludedFile>,
 }
 
-impl Gathering<'_> {
-    /// What the profile names, links followed: the user knows them.
-    fn named(&mut self, path: &Path) -> Result<()> {
+impl IncludeReader<'_> {
+    /// Adds a file or folder that the profile names; it may be a symlink.
+    fn add_named(&mut self, path: &Path) -> Result<()> {
         let meta = std::fs::metadata(path).map_err(FileError::named(path))?;
         if meta.is_dir() {
-            return self.folder(path, path, 0);
+            return self.add_folder(path, path, 0);
         }
-        if !self.has_ending(path) {
-            let endings = listed(self.include.extensions.iter());
-            return Err(IncludeError::Ending { path: path.into(), endings }.into());
+        if !self.has_extension(path) {
+            let extensions = self.include.extensions.clone();
+            return Err(IncludeError::Extension { path: path.into(), extensions }.into());
         }
-        let top = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        self.file(&top, path, &meta)
+        self.add_file(path.parent().unwrap_or(Path::new("")), path, &meta)
     }
 
-    fn folder(&mut self, top: &Path, folder: &Path, depth: usize) -> Result<()> {
-        if depth > DEEPEST {
-            return Err(IncludeError::Deep(folder.into()).into());
+    fn add_folder(&mut self, top: &Path, folder: &Path, depth: usize) -> Result<()> {
+        if depth > MAX_DEPTH {
+            return Err(IncludeError::Depth(folder.into()).into());
         }
-        let entries = std::fs::read_dir(folder).map_err(FileError::named(folder))?;
-        let mut paths = entries
-            .map(|e| e.map(|e| e.path()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(FileError::named(folder))?;
-        paths.sort();
-        for path in paths {
-            // Editors' and git's own: `.git`, `.site.yaml.swp`, `.#site.yaml`.
+        for path in super::sorted_entries(folder).map_err(FileError::named(folder))? {
+            // Files of editors and git: `.git`, `.site.yaml.swp`, `.#site.yaml`.
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
                 continue;
             }
             let meta = std::fs::symlink_metadata(&path).map_err(FileError::named(&path))?;
             if meta.is_dir() {
-                self.folder(top, &path, depth + 1)?;
+                self.add_folder(top, &path, depth + 1)?;
             } else if meta.is_symlink() {
-                self.link(top, &path)?;
-            } else if self.has_ending(&path) {
-                self.file(top, &path, &meta)?;
+                self.add_link(top, &path)?;
+            } else if self.has_extension(&path) {
+                self.add_file(top, &path, &meta)?;
             }
         }
         Ok(())
     }
 
-    /// A link in a folder may lead to a file; to a folder it could lead in circles.
-    fn link(&mut self, top: &Path, path: &Path) -> Result<()> {
-        let special = |what| Err(IncludeError::Special { path: path.into(), what }.into());
+    /// Follows a symlink to a file; symlinks to folders could form a cycle.
+    fn add_link(&mut self, top: &Path, path: &Path) -> Result<()> {
         match std::fs::metadata(path) {
-            Ok(meta) if meta.is_dir() => special(FOLDER_LINK),
-            _ if !self.has_ending(path) => Ok(()),
-            Ok(meta) => self.file(top, path, &meta),
-            Err(_) => special("a symlink that leads nowhere"),
+            Ok(meta) if meta.is_dir() => Err(IncludeError::FolderLink(path.into()).into()),
+            _ if !self.has_extension(path) => Ok(()),
+            Ok(meta) => self.add_file(top, path, &meta),
+            Err(_) => Err(IncludeError::DanglingLink(path.into()).into()),
         }
     }
 
-    fn file(&mut self, top: &Path, path: &Path, meta: &Metadata) -> Result<()> {
+    fn add_file(&mut self, top: &Path, path: &Path, meta: &Metadata) -> Result<()> {
         if !meta.is_file() {
-            return Err(
-                IncludeError::Special { path: path.into(), what: "no file but a device or a fifo" }.into()
-            );
+            return Err(IncludeError::Special(path.into()).into());
         }
-        let name = path.strip_prefix(top).ok().and_then(Path::to_str).map(|n| n.replace('\\', "/"));
-        let Some(name) = name.filter(|n| !n.chars().any(char::is_control)) else {
-            return Err(IncludeError::Name(path.into()).into());
-        };
-        self.fitting(path, &name)?;
+        let name = super::name_below(top, path).ok_or_else(|| IncludeError::Encoding(path.into()))?;
+        self.check_name(path, &name)?;
         let content = self.content(path, meta.len())?;
-        self.found.push(Included { setting: self.include.setting.value.clone(), name, content });
+        self.files.push(IncludedFile { setting: self.include.setting.value.clone(), name, content });
         Ok(())
     }
 
-    /// Fails unless the overlay takes a file of this name, a path below the folder that the profile names.
-    fn fitting(&mut self, path: &Path, name: &str) -> Result<(), IncludeError> {
-        let wrong = |what: String, hint| Err(IncludeError::Named { path: path.into(), what, hint });
-        let own = name.rsplit('/').next().unwrap_or(name);
-        if let Some(names) = self.include.names.as_ref().filter(|n| !n.is_match(own)) {
-            let hint = self.include.names_hint.clone();
-            return wrong(format!("doesn't match `{names}`"), hint);
+    /// Checks `name`, a path below the folder that the profile names.
+    fn check_name(&mut self, path: &Path, name: &str) -> Result<(), IncludeError> {
+        let file_name = name.rsplit('/').next().unwrap_or(name);
+        if let Some(pattern) = self.include.names.as_ref().filter(|n| !n.is_match(file_name)) {
+            let (pattern, hint) = (pattern.clone(), self.include.names_hint.clone());
+            return Err(IncludeError::Name { path: path.into(), pattern, hint });
         }
-        let reserved = |part: &&str| self.include.reserved.iter().any(|r| r == stem(part));
-        if let Some(part) = name.split('/').find(reserved) {
-            let hint = format!("choose another, as `my-{part}`");
-            return wrong(format!("has the reserved part `{}`", stem(part)), Some(hint));
+        let is_reserved = |part: &&str| self.include.reserved.iter().any(|r| r == stem(part));
+        if let Some(part) = name.split('/').find(is_reserved) {
+            return Err(IncludeError::Reserved { path: path.into(), part: part.to_owned() });
         }
         if self.include.one_per_stem
-            && let Some(other) = self.stems.insert(stem(own).to_owned(), path.into())
+            && let Some(first) = self.stems.insert(stem(file_name).to_owned(), path.into())
         {
-            let what = format!("begins as that of `{}`, up to the first dot", printable(&other));
-            return wrong(what, Some("rename one: the folder doesn't tell them apart".into()));
+            return Err(IncludeError::DuplicateStem { first, second: path.into() });
         }
         Ok(())
     }
 
     fn content(&mut self, path: &Path, size: u64) -> Result<FileContent> {
-        let limit = if self.include.format.is_some() { LARGEST } else { SMALL };
-        if size > limit {
-            return match self.include.format {
-                Some(_) => Err(IncludeError::Large { path: path.into(), size }.into()),
-                None => Ok(FileContent::Fetched(Asset::local(path, hash::of_path(path)?))),
-            };
+        if self.include.format.is_none() && size > MAX_INLINE_SIZE {
+            return Ok(FileContent::Fetched(Asset::local(path, hash::of_path(path)?)));
+        }
+        if size > MAX_CHECKED_SIZE {
+            return Err(IncludeError::Size { path: path.into(), size }.into());
         }
         let bytes = std::fs::read(path).map_err(FileError::named(path))?;
         let shown = printable(path);
         match self.include.format {
             Some(IncludeFormat::Kubernetes) => self.objects.add(&shown, &bytes)?,
-            Some(IncludeFormat::Yaml) => kubernetes::one_mapping(&shown, &bytes)?,
+            Some(IncludeFormat::Yaml) => kubernetes::check_one_mapping(&shown, &bytes)?,
             None => {}
         }
         Ok(FileContent::Inline(bytes.into()))
     }
 
-    fn has_ending(&self, path: &Path) -> bool {
-        let extensions = &self.include.extensions;
-        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-        extensions.is_empty() || extensions.iter().any(|e| e.eq_ignore_ascii_case(ending))
+    fn has_extension(&self, path: &Path) -> bool {
+        let allowed = &self.include.extensions;
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+        allowed.is_empty() || allowed.iter().any(|e| e.eq_ignore_ascii_case(extension))
     }
 }
 

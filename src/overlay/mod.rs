@@ -1,8 +1,9 @@
-//! Overlays: folders of data that say what goes into an image. What any of them means is not known here.
+//! Overlays: folders of data that say what goes into an image. This room knows their form, not their meaning.
 
-pub(crate) mod files;
+mod files;
 pub(crate) mod include;
 mod kubernetes;
+mod read;
 pub(crate) mod settings;
 pub(crate) mod spec;
 mod yaml;
@@ -10,39 +11,38 @@ mod yaml;
 use std::path::{Path, PathBuf};
 
 pub(crate) use files::{ClientFile, OverlayFile};
-pub(crate) use spec::Spec;
+pub(crate) use spec::OverlaySpec;
 
 use crate::builtin;
 use crate::document::{DocumentError, Located, SourceText};
 use crate::error::{FileError, Result};
 use crate::text::{listed, nearest};
 
-/// The file that makes a folder an overlay.
-pub(crate) const SPEC_FILE: &str = "overlay.toml";
+/// A folder with this file is an overlay.
+const SPEC_FILE: &str = "overlay.toml";
 
-/// One overlay, read and checked, not yet rendered.
+/// An overlay that is read and checked, not yet rendered.
 #[derive(Debug, Clone)]
 pub(crate) struct Overlay {
-    /// Its folder's name.
+    /// The name of its folder.
     pub(crate) name: String,
-    /// `overlay.toml`, for messages about its lines.
+    /// `overlay.toml`, for messages that name a line.
     pub(crate) source: SourceText,
-    /// What `overlay.toml` says.
-    pub(crate) spec: Spec,
-    /// What lies in `files/`, `boot/` and `firstboot/`, in path order.
+    pub(crate) spec: OverlaySpec,
+    /// The files of `files/`, `boot/` and `firstboot/`, in path order.
     pub(crate) files: Vec<OverlayFile>,
-    /// What lies in `client/`.
+    /// The files of `client/`.
     pub(crate) client: Vec<ClientFile>,
 }
 
-/// Where overlays come from: the user's folder first, then the built-in ones.
+/// Overlays by name: the user's own first, then the built-in ones.
 #[derive(Debug, Clone)]
 pub(crate) struct OverlayLibrary {
     folders: Vec<PathBuf>,
 }
 
 impl OverlayLibrary {
-    /// `overlays/` in the profile's folder, or beside that folder if it is called `profiles`.
+    /// The library with `overlays/` in the profile's folder, and beside that folder if it is called `profiles`.
     pub(crate) fn beside(profile_folder: &Path) -> Self {
         let mut folders = vec![profile_folder.join("overlays")];
         if profile_folder.file_name().is_some_and(|name| name == "profiles") {
@@ -52,8 +52,8 @@ impl OverlayLibrary {
         Self { folders }
     }
 
-    /// Every overlay's name, sorted.
-    pub(crate) fn names(&self) -> Vec<String> {
+    /// All names, sorted.
+    fn names(&self) -> Vec<String> {
         let built_in = builtin::below("overlays/")
             .filter_map(|(path, _)| path.strip_suffix(SPEC_FILE)?.strip_suffix('/'))
             .map(str::to_owned);
@@ -67,8 +67,7 @@ impl OverlayLibrary {
         names
     }
 
-    /// Reads one; `None` if there is none of that name.
-    pub(crate) fn load(&self, name: &str) -> Result<Option<Overlay>> {
+    fn load(&self, name: &str) -> Result<Option<Overlay>> {
         if let Some(folder) = self.folders.iter().map(|f| f.join(name)).find(|f| f.join(SPEC_FILE).is_file())
         {
             return from_folder(name, &folder).map(Some);
@@ -79,8 +78,7 @@ impl OverlayLibrary {
         Ok(Some(overlay(name, source, files)?))
     }
 
-    /// The overlays called `uses` and those they need, each after what it needs; `source` is where `uses` was
-    /// written.
+    /// The overlays `uses` and those that they need, each after what it needs. `uses` is written in `source`.
     pub(crate) fn collect(&self, uses: &[Located<String>], source: &SourceText) -> Result<Vec<Overlay>> {
         let mut ordered: Vec<Overlay> = Vec::new();
         for wanted in uses {
@@ -90,7 +88,7 @@ impl OverlayLibrary {
         Ok(ordered)
     }
 
-    /// Adds `name` after its needs; `trail` is who asked, to notice circles.
+    /// Adds `name` after its needs. `trail` are the overlays that led here, to detect cycles.
     fn add(
         &self,
         name: &str,
@@ -101,14 +99,13 @@ impl OverlayLibrary {
         if ordered.iter().any(|o| o.name == name) {
             return Ok(());
         }
-        // A name is a folder's and a TOML key: nothing that leads elsewhere or needs quotes.
+        // The name becomes a path and a TOML key.
         let found = if is_name(name) { self.load(name)? } else { None };
         let Some(overlay) = found else { return Err(missing().into()) };
         trail.push(name.to_owned());
         for need in &overlay.spec.needs {
             if trail.contains(&need.value) {
-                let what =
-                    format!("overlays need each other in a circle: {} → {}", trail.join(" → "), need.value);
+                let what = format!("cyclic `needs`: {} → {}", trail.join(" → "), need.value);
                 return Err(overlay.source.error(need.at, what).into());
             }
             self.add(&need.value, trail, ordered, &|| self.missing(&overlay.source, need))?;
@@ -120,20 +117,37 @@ impl OverlayLibrary {
 
     fn missing(&self, source: &SourceText, wanted: &Located<String>) -> DocumentError {
         let names = self.names();
-        let error = source.error(wanted.at, format!("there is no overlay `{}`", wanted.value));
+        let error = source.error(wanted.at, format!("unknown overlay `{}`", wanted.value));
         error.hinting(match nearest(&wanted.value, names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => {
-                format!("there are {}; your own goes into `overlays/{}/`", listed(names.iter()), wanted.value)
+                format!(
+                    "known overlays: {}; put your own into `overlays/{}/`",
+                    listed(names.iter()),
+                    wanted.value
+                )
             }
         })
     }
 }
 
-/// Whether an overlay or a secret can be called so: of a-z, 0-9, `-` and `_`.
-pub(crate) fn is_name(name: &str) -> bool {
+/// Whether `name` can be the name of an overlay or a secret: a-z, 0-9, `-` and `_`.
+fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
+}
+
+/// The entries of a folder, sorted by name.
+fn sorted_entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut paths = std::fs::read_dir(folder)?.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// The name of `path` below `top` with `/`, if it is UTF-8 without control characters.
+fn name_below(top: &Path, path: &Path) -> Option<String> {
+    let name = path.strip_prefix(top).ok()?.to_str()?.replace('\\', "/");
+    (!name.chars().any(char::is_control)).then_some(name)
 }
 
 fn from_folder(name: &str, folder: &Path) -> Result<Overlay> {
@@ -144,6 +158,6 @@ fn from_folder(name: &str, folder: &Path) -> Result<Overlay> {
 }
 
 fn overlay(name: &str, source: SourceText, files: files::OverlayFiles) -> Result<Overlay> {
-    let spec = spec::read(&source)?;
+    let spec = read::overlay_spec(&source)?;
     Ok(Overlay { name: name.to_owned(), source, spec, files: files.image, client: files.client })
 }

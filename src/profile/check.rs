@@ -1,42 +1,77 @@
-//! What must hold between the addresses of a profile.
+//! Checks between the addresses of a profile.
 
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use super::address::has_host;
 use super::{Cluster, Node};
 use crate::document::{DocumentError, Located, Section};
 
-/// The VIP is nobody's own address and can be reached by all; static nodes share a network and know a way out.
+type Result<T> = std::result::Result<T, DocumentError>;
+
+/// Addresses are unique, and static nodes have the VIP and a gateway in their network.
 pub(super) fn addresses(
     root: &Section<'_>,
     cluster: &Located<Cluster>,
     nodes: &[Located<Node>],
-) -> Result<(), DocumentError> {
-    let Cluster { vip, gateway, .. } = cluster.value;
+) -> Result<()> {
     let fixed: Vec<_> = nodes.iter().filter_map(|n| n.value.address.map(|a| (n, a))).collect();
-    for (i, (node, address)) in fixed.iter().enumerate() {
-        let name = &node.value.name;
-        if address.ip == vip {
-            let what = format!("`{name}` has the VIP {vip} as its own address");
-            return Err(root.error_at(node.at, what).hinting("give the VIP an address that no machine has"));
-        }
-        if !address.reaches(vip) {
-            let what = format!("the VIP {vip} lies outside the network of `{name}`, {address}");
-            return Err(root.error_at(cluster.at, what));
-        }
-        if let Some((other, _)) = fixed[..i].iter().find(|(_, a)| a.ip == address.ip) {
-            let what = format!("`{}` and `{name}` have the same address {}", other.value.name, address.ip);
+    for (i, (node, host)) in fixed.iter().enumerate() {
+        vip_fits(root, cluster, node, *host)?;
+        if let Some((other, _)) = fixed[..i].iter().find(|(_, a)| a.addr() == host.addr()) {
+            let (first, second) = (&other.value.name, &node.value.name);
+            let what = format!("duplicate address: `{first}` and `{second}` both have {}", host.addr());
             return Err(root.error_at(node.at, what));
         }
-        let Some(gateway) = gateway else {
-            return Err(root
-                .error_at(node.at, format!("`{name}` has a static address, but the cluster has no gateway"))
-                .hinting("set `gateway` and `dns` in `[cluster]`: usually your router's address"));
-        };
-        if !address.reaches(gateway) || gateway == address.ip {
-            let what = format!("the gateway {gateway} isn't a neighbour of `{name}`, {address}");
-            return Err(root.error_at(node.at, what));
-        }
+        gateway_fits(root, cluster.value.gateway, node, *host)?;
     }
-    if gateway == Some(vip) {
-        return Err(root.error_at(cluster.at, format!("the VIP {vip} is the gateway's address")));
+    let vip = cluster.value.vip;
+    if cluster.value.gateway == Some(vip) {
+        let what = format!("duplicate address: the VIP {vip} is also the gateway");
+        return Err(root.error_at(cluster.at, what));
+    }
+    Ok(())
+}
+
+fn vip_fits(
+    root: &Section<'_>,
+    cluster: &Located<Cluster>,
+    node: &Located<Node>,
+    host: Ipv4Net,
+) -> Result<()> {
+    let (vip, name) = (cluster.value.vip, &node.value.name);
+    if host.addr() == vip {
+        let what = format!("duplicate address: the VIP {vip} is also the address of `{name}`");
+        return Err(root.error_at(node.at, what).hinting("choose a VIP that no machine uses"));
+    }
+    if !has_host(host, vip) {
+        let what = format!("the VIP {vip} is outside the network of `{name}` ({host})");
+        return Err(root.error_at(cluster.at, what));
+    }
+    Ok(())
+}
+
+fn gateway_fits(
+    root: &Section<'_>,
+    gateway: Option<Ipv4Addr>,
+    node: &Located<Node>,
+    host: Ipv4Net,
+) -> Result<()> {
+    let name = &node.value.name;
+    let Some(gateway) = gateway else {
+        let what = format!("`{name}` has a static address, but the cluster has no gateway");
+        return Err(root
+            .error_at(node.at, what)
+            .hinting("set `gateway` and `dns` in `[cluster]`, usually to your router's address"));
+    };
+    if gateway == host.addr() {
+        let what = format!("duplicate address: the gateway {gateway} is also the address of `{name}`");
+        return Err(root.error_at(node.at, what));
+    }
+    if !has_host(host, gateway) {
+        let what = format!("the gateway {gateway} is outside the network of `{name}` ({host})");
+        return Err(root.error_at(node.at, what));
     }
     Ok(())
 }
@@ -51,30 +86,31 @@ mod tests {
             "[cluster]\nname = \"magi\"\n{cluster}\n[base]\nimage = \"sample\"\n[overlays]\nuse = []\n{nodes}"
         );
         match Profile::parse(SourceText::new("p.toml", text), "".into(), None) {
-            Ok(_) => "fine".into(),
+            Ok(_) => "valid".into(),
             Err(e) => e.to_string(),
         }
     }
 
     #[test]
-    fn vip_addresses_and_gateway_must_fit() {
+    fn vip_node_addresses_and_gateway_must_differ_and_share_a_network() {
         let node = |name: &str, ip: &str| format!("[[node]]\nname = \"{name}\"\naddress = \"{ip}\"\n");
         let vip = "vip = \"10.0.0.100\"\ngateway = \"10.0.0.1\"";
-        assert_eq!(message(vip, &node("caspar", "10.0.0.12/24")), "fine");
+        assert_eq!(message(vip, &node("caspar", "10.0.0.12/24")), "valid");
         assert_eq!(
             message(vip, &node("caspar", "10.0.0.100/24")),
-            "`p.toml` line 9: `caspar` has the VIP 10.0.0.100 as its own address"
+            "`p.toml` line 9: duplicate address: the VIP 10.0.0.100 is also the address of `caspar`"
         );
         assert_eq!(
             message(vip, &node("caspar", "10.0.1.12/24")),
-            "`p.toml` line 3: the VIP 10.0.0.100 lies outside the network of `caspar`, 10.0.1.12/24"
+            "`p.toml` line 3: the VIP 10.0.0.100 is outside the network of `caspar` (10.0.1.12/24)"
         );
         let twice = node("melchior", "10.0.0.12/24") + &node("caspar", "10.0.0.12/24");
-        assert!(message(vip, &twice).ends_with("`melchior` and `caspar` have the same address 10.0.0.12"));
+        assert!(message(vip, &twice).ends_with("`melchior` and `caspar` both have 10.0.0.12"));
+        assert!(message(vip, &node("caspar", "10.0.0.1/24")).contains("the gateway 10.0.0.1 is also"));
         assert!(message("vip = \"10.0.0.100\"", &node("caspar", "10.0.0.12/24")).ends_with("has no gateway"));
         assert!(
             message("vip = \"10.0.0.100\"\ngateway = \"10.0.0.100\"", "[[node]]\nname = \"a\"")
-                .contains("gateway's")
+                .ends_with("the VIP 10.0.0.100 is also the gateway")
         );
     }
 }

@@ -1,15 +1,18 @@
-//! The profile: what the user wants. TOML, every key checked, before anything is fetched.
+//! The profile (`magi.toml`): cluster, base, overlays and nodes. Every key is checked before anything is
+//! fetched. Overlays and their settings are only named here.
 
 mod address;
 mod check;
-pub(crate) mod hostname;
+mod hostname;
 mod read;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-pub(crate) use address::Address;
+use ipnet::Ipv4Net;
+
+pub(crate) use address::parse_host_in_network;
 
 use crate::builtin;
 use crate::digest::Sha256;
@@ -18,53 +21,50 @@ use crate::error::{Context as _, Exit, Explain, FileError, Result};
 use crate::files::home;
 use crate::text::{listed, nearest};
 
-/// Where a profile is looked for when none is named.
+/// The profile that is read without `--profile`, if it exists.
 pub(crate) const DEFAULT_PATH: &str = "profiles/magi.toml";
 
 /// A profile, read and checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Profile {
-    /// Its text, for messages about its lines.
+    /// For messages that name a line.
     pub(crate) source: SourceText,
-    /// What relative paths in it are relative to.
+    /// Relative paths in the profile start here.
     pub(crate) folder: PathBuf,
-    /// The file it was read from; `None` for the built-in one.
+    /// `None` for the built-in profile.
     pub(crate) file: Option<PathBuf>,
-    /// `[cluster]`.
     pub(crate) cluster: Cluster,
-    /// `[base]`.
     pub(crate) base: BaseChoice,
-    /// `[ssh] authorized_keys`: keys or files, not yet read.
+    /// `[ssh] authorized_keys`: keys, or files that are not yet read.
     pub(crate) authorized_keys: Vec<Located<String>>,
     /// `[overlays] use`.
     pub(crate) uses: Vec<Located<String>>,
-    /// `[overlays.NAME]`, to be checked against that overlay's settings.
+    /// `[overlays.NAME]`, not yet checked against the overlay's declarations.
     pub(crate) settings: BTreeMap<String, Located<RawSettings>>,
     /// `[[node]]`, in the profile's order.
     pub(crate) nodes: Vec<Node>,
 }
 
-/// What all nodes share.
+/// `[cluster]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Cluster {
     /// A DNS label.
     pub(crate) name: String,
-    /// The virtual IP.
     pub(crate) vip: Ipv4Addr,
-    /// The wired interface on every node.
+    /// The wired interface of every node.
     pub(crate) interface: String,
-    /// The default route; required once a node has a static address.
+    /// Required if a node has a static address.
     pub(crate) gateway: Option<Ipv4Addr>,
-    /// Name servers for static addresses.
+    /// Name servers of nodes with static addresses.
     pub(crate) dns: Vec<Ipv4Addr>,
 }
 
-/// Which base image.
+/// `[base]`.
 #[derive(Debug, Clone)]
 pub(crate) struct BaseChoice {
-    /// A built-in name, a URL or a file.
+    /// A built-in name, a URL or a path.
     pub(crate) image: String,
-    /// The pinned hash: of the file, or of the raw image in it.
+    /// Of the file, or of the raw image in it.
     pub(crate) sha256: Option<Sha256>,
     /// The publisher's OpenPGP key.
     pub(crate) publisher: Option<PublisherKey>,
@@ -79,20 +79,20 @@ pub(crate) struct PublisherKey {
     pub(crate) key: String,
 }
 
-/// One machine.
+/// `[[node]]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
-    /// Its hostname.
+    /// The hostname.
     pub(crate) name: String,
     /// Whether it starts the cluster.
     pub(crate) init: bool,
-    /// A static address; DHCP without.
-    pub(crate) address: Option<Address>,
+    /// A static address with its network; `None` for DHCP.
+    pub(crate) address: Option<Ipv4Net>,
     /// Position in the profile, from 0.
     pub(crate) index: usize,
 }
 
-/// A node was asked for that the profile doesn't have.
+/// `--node` names a node that the profile does not have.
 #[derive(Debug, thiserror::Error)]
 #[error("no node `{asked}` in `{profile}`")]
 pub(crate) struct NoSuchNode {
@@ -111,7 +111,7 @@ impl Explain for NoSuchNode {
 }
 
 impl Profile {
-    /// Reads `file`, or else [`DEFAULT_PATH`] if it is there, or else the built-in profile.
+    /// Reads `file`, or else [`DEFAULT_PATH`] if it exists, or else the built-in profile.
     pub(crate) fn load(file: Option<&Path>) -> Result<Self> {
         let path = match file {
             Some(path) => path.to_path_buf(),
@@ -126,14 +126,15 @@ impl Profile {
         Ok(Self::parse(source, folder, Some(path))?)
     }
 
-    /// The profile inside the binary; what it names is relative to the working directory.
+    /// The profile in the binary; its paths start from the working directory.
     fn built_in() -> Result<Self, DocumentError> {
-        let text = builtin::file(DEFAULT_PATH).unwrap_or_default();
-        let source = SourceText::from_bytes(format!("built-in {DEFAULT_PATH}"), text)?;
+        let name = format!("built-in {DEFAULT_PATH}");
+        let text = builtin::file(DEFAULT_PATH)
+            .ok_or_else(|| DocumentError::at_line(&name, 1, "missing in the binary"))?;
+        let source = SourceText::from_bytes(name, text)?;
         Self::parse(source, PathBuf::new(), None)
     }
 
-    /// Parses and checks a text.
     pub(crate) fn parse(
         source: SourceText,
         folder: PathBuf,
@@ -142,14 +143,14 @@ impl Profile {
         read::profile(source, folder, file)
     }
 
-    /// The nodes named, in the profile's order, each once; all of them if `names` is empty.
+    /// The nodes called `names`, each once and in the profile's order; all nodes if `names` is empty.
     pub(crate) fn select(&self, names: &[String]) -> Result<Vec<&Node>, NoSuchNode> {
         for asked in names {
             if !self.nodes.iter().any(|n| n.name == *asked) {
                 let known = || self.nodes.iter().map(|n| n.name.as_str());
                 let hint = match nearest(asked, known()) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("it has {}", listed(known())),
+                    None => format!("nodes of this profile: {}", listed(known())),
                 };
                 return Err(NoSuchNode { asked: asked.clone(), profile: self.source.name.clone(), hint });
             }
@@ -157,7 +158,7 @@ impl Profile {
         Ok(self.nodes.iter().filter(|n| names.is_empty() || names.contains(&n.name)).collect())
     }
 
-    /// A path written in the profile, relative to it; `~/` is the home folder.
+    /// A path of the profile: relative to its folder, `~/` to the home folder.
     pub(crate) fn resolve(&self, written: &str) -> PathBuf {
         home::resolve(written, &self.folder)
     }

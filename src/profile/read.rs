@@ -1,10 +1,10 @@
-//! From TOML to a [`Profile`]: each key's own form is checked here, what lies between keys in `check`.
+//! TOML to [`Profile`]. Each key is checked here by itself, addresses of different keys in `check`.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use super::{Address, BaseChoice, Cluster, Node, Profile, PublisherKey, check, hostname};
+use super::address::{self, AddressError};
+use super::{BaseChoice, Cluster, Node, Profile, PublisherKey, check, hostname};
 use crate::document::{DocumentError, Located, RawSettings, RawValue, Section, SourceText};
 
 type Result<T> = std::result::Result<T, DocumentError>;
@@ -20,14 +20,7 @@ pub(super) fn profile(source: SourceText, folder: PathBuf, file: Option<PathBuf>
     };
     let cluster = cluster(section("cluster")?)?;
     let base = base(section("base")?)?;
-    let authorized_keys = match root.section("ssh")? {
-        Some(ssh) => {
-            let keys = ssh.strings("authorized_keys")?.unwrap_or_default();
-            ssh.finish()?;
-            keys
-        }
-        None => Vec::new(),
-    };
+    let authorized_keys = root.section("ssh")?.map(authorized_keys).transpose()?.unwrap_or_default();
     let (uses, settings) = overlays(&section("overlays")?)?;
     let nodes = nodes(&root)?;
     check::addresses(&root, &cluster, &nodes)?;
@@ -37,55 +30,55 @@ pub(super) fn profile(source: SourceText, folder: PathBuf, file: Option<PathBuf>
     Ok(Profile { source, folder, file, cluster: cluster.value, base, authorized_keys, uses, settings, nodes })
 }
 
+/// `[cluster]`, located at its VIP.
 fn cluster(section: Section<'_>) -> Result<Located<Cluster>> {
     let name = section.required("name")?;
-    if !hostname::is_legal(&name.value) {
-        return Err(not_a_label(&section, &name, "cluster name"));
+    if !hostname::is_valid(&name.value) {
+        return Err(invalid_label(&section, &name, "cluster name"));
     }
-    let vip_at = section.required("vip")?;
-    let vip = ip(&section, &vip_at)?;
-    let interface = match section.string("interface")? {
-        Some(interface) => {
-            let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-            if interface.value.is_empty() || interface.value.len() > 15 || !interface.value.chars().all(legal)
-            {
-                let what = format!("`{}` isn't a network interface's name", interface.value);
-                return Err(section.error_at(interface.at, what).hinting("a Pi's wired port is `eth0`"));
-            }
-            interface.value
-        }
-        None => "eth0".to_owned(),
+    let host = |written: &Located<String>| {
+        address::parse_host(&written.value).map_err(|error| {
+            section.error_at(written.at, error.to_string()).hinting(match error {
+                AddressError::NotAHost(_) => "take an address of your LAN, such as `10.0.0.100`",
+                _ => "write four numbers from 0 to 255 with dots, such as `10.0.0.100`",
+            })
+        })
     };
-    let gateway = section.string("gateway")?.map(|g| ip(&section, &g)).transpose()?;
-    let dns = section.strings("dns")?.unwrap_or_default();
-    let dns = dns.iter().map(|d| ip(&section, d)).collect::<Result<_>>()?;
+    let vip = section.required("vip")?;
+    let cluster = Cluster {
+        vip: host(&vip)?,
+        interface: interface(&section)?,
+        gateway: section.string("gateway")?.as_ref().map(host).transpose()?,
+        dns: section.strings("dns")?.unwrap_or_default().iter().map(host).collect::<Result<_>>()?,
+        name: name.value,
+    };
     section.finish()?;
-    Ok(Located { value: Cluster { name: name.value, vip, interface, gateway, dns }, at: vip_at.at })
+    Ok(Located { value: cluster, at: vip.at })
 }
 
-fn ip(section: &Section<'_>, written: &Located<String>) -> Result<Ipv4Addr> {
-    let error = |what: &str, hint: &str| {
-        section.error_at(written.at, format!("`{}` {what}", written.value)).hinting(hint)
-    };
-    let form = "write four numbers from 0 to 255 with dots, as `10.0.0.100`";
-    let ip = written.value.parse().map_err(|_| error("isn't an IPv4 address", form))?;
-    if super::address::is_host(ip) {
-        return Ok(ip);
+fn interface(section: &Section<'_>) -> Result<String> {
+    let Some(written) = section.string("interface")? else { return Ok("eth0".to_owned()) };
+    let name = written.value;
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    // Linux: IFNAMSIZ, with a NUL.
+    if (1..=15).contains(&name.len()) && name.chars().all(is_allowed) {
+        return Ok(name);
     }
-    Err(error("isn't an address that a host can have", "take one of your LAN, as `10.0.0.100`"))
+    let what = format!("`{name}` is not a valid network interface name");
+    Err(section.error_at(written.at, what).hinting("the wired interface of a Raspberry Pi is `eth0`"))
 }
 
 fn base(section: Section<'_>) -> Result<BaseChoice> {
     let image = section.required("image")?;
     if image.value.is_empty() {
         let error = section.error_at(image.at, "`base.image` is empty");
-        return Err(error.hinting("name a built-in base, a URL or a file, as `debian-12-raspi4`"));
+        return Err(error.hinting("write a built-in base such as `debian-12-raspi4`, a URL or a file"));
     }
     let sha256 = match section.string("sha256")? {
         Some(pin) => Some(pin.value.parse().map_err(|_| {
             let digits = pin.value.bytes().filter(u8::is_ascii_hexdigit).count();
-            let what = format!("`base.sha256` must be 64 hexadecimal digits; it has {digits}");
-            section.error_at(pin.at, what).hinting("it is what `sha256sum` prints of the image")
+            let what = format!("`base.sha256` must be 64 hexadecimal digits, but has {digits}");
+            section.error_at(pin.at, what).hinting("`sha256sum` prints the hash of an image")
         })?),
         None => None,
     };
@@ -117,23 +110,29 @@ fn publisher(section: &Section<'_>) -> Result<Option<PublisherKey>> {
     Ok(Some(PublisherKey { fingerprint, key }))
 }
 
-type Overlays = (Vec<Located<String>>, BTreeMap<String, Located<RawSettings>>);
+fn authorized_keys(ssh: Section<'_>) -> Result<Vec<Located<String>>> {
+    let keys = ssh.strings("authorized_keys")?.unwrap_or_default();
+    ssh.finish()?;
+    Ok(keys)
+}
 
-/// `use` and the settings of each overlay; whether an overlay exists isn't known here.
-fn overlays(section: &Section<'_>) -> Result<Overlays> {
+type UsesAndSettings = (Vec<Located<String>>, BTreeMap<String, Located<RawSettings>>);
+
+/// `use`, and the settings of each overlay. Overlays are looked up later.
+fn overlays(section: &Section<'_>) -> Result<UsesAndSettings> {
     let uses = section.strings("use")?.unwrap_or_default();
     for (i, name) in uses.iter().enumerate() {
         if uses[..i].iter().any(|earlier| earlier.value == name.value) {
-            let error = section.error_at(name.at, format!("overlay `{}` is used twice", name.value));
-            return Err(error.hinting("take one of the two out"));
+            let error = section.error_at(name.at, format!("duplicate overlay `{}`", name.value));
+            return Err(error.hinting("remove one of the two"));
         }
     }
     let mut settings = BTreeMap::new();
     for key in section.keys().into_iter().filter(|k| k.value != "use") {
-        let Some(of_one) = section.section(&key.value)? else { continue };
+        let Some(overlay) = section.section(&key.value)? else { continue };
         let mut raw = RawSettings::new();
-        for setting in of_one.keys() {
-            if let Some((value, _)) = of_one.value(&setting.value) {
+        for setting in overlay.keys() {
+            if let Some((value, _)) = overlay.value(&setting.value) {
                 raw.insert(setting.value, Located { value: RawValue::of(value), at: setting.at });
             }
         }
@@ -142,55 +141,57 @@ fn overlays(section: &Section<'_>) -> Result<Overlays> {
     Ok((uses, settings))
 }
 
+/// Every `[[node]]`; without `init = true` the first node starts the cluster.
 fn nodes(root: &Section<'_>) -> Result<Vec<Located<Node>>> {
     let mut nodes: Vec<Located<Node>> = Vec::new();
-    let mut starter: Option<String> = None;
     for (index, section) in root.sections("node")?.into_iter().enumerate() {
-        let name = section.required("name")?;
-        if !hostname::is_legal(&name.value) {
-            return Err(not_a_label(&section, &name, "hostname"));
-        }
-        if name.value == "localhost" {
-            let error = section.error_at(name.at, "a node can't be called `localhost`");
-            return Err(error.hinting("every machine calls itself so; choose another name"));
-        }
-        if nodes.iter().any(|n| n.value.name == name.value) {
-            let error = section.error_at(name.at, format!("node `{}` is there twice", name.value));
-            return Err(error.hinting("each node needs a name of its own"));
-        }
-        let init = section.boolean("init")?;
-        if let Some(init) = init.as_ref().filter(|i| i.value)
-            && let Some(first) = starter.replace(name.value.clone())
-        {
-            let what = format!("`{first}` and `{}` both have `init = true`", name.value);
-            return Err(section
-                .error_at(init.at, what)
-                .hinting("one node starts the cluster, the others join it"));
-        }
-        let address = section.string("address")?;
-        let address = address.map(|a| parse_address(&section, &a)).transpose()?;
-        let at = section.at();
-        section.finish()?;
-        let init = init.is_some_and(|i| i.value);
-        nodes.push(Located { value: Node { name: name.value, init, address, index }, at });
+        let node = node(section, index, &nodes)?;
+        nodes.push(node);
     }
+    let has_init = nodes.iter().any(|n| n.value.init);
     let Some(first) = nodes.first_mut() else {
         return Err(root.error("there is no `[[node]]`").hinting("add one with `name = \"melchior\"`"));
     };
-    // Somebody has to start; without a choice it is the first.
-    first.value.init |= starter.is_none();
+    first.value.init |= !has_init;
     Ok(nodes)
 }
 
-fn parse_address(section: &Section<'_>, written: &Located<String>) -> Result<Address> {
-    written.value.parse().map_err(|why| {
-        let error = section.error_at(written.at, format!("`{}` {why}", written.value));
-        error.hinting("give an address of your LAN and its prefix, as `10.0.0.12/24`")
-    })
+fn node(section: Section<'_>, index: usize, earlier: &[Located<Node>]) -> Result<Located<Node>> {
+    let name = section.required("name")?;
+    if !hostname::is_valid(&name.value) {
+        return Err(invalid_label(&section, &name, "hostname"));
+    }
+    if name.value == "localhost" {
+        let error = section.error_at(name.at, "`localhost` is not a valid hostname");
+        return Err(error.hinting("`localhost` always means the machine itself; choose another name"));
+    }
+    if earlier.iter().any(|n| n.value.name == name.value) {
+        let error = section.error_at(name.at, format!("duplicate node name `{}`", name.value));
+        return Err(error.hinting("each node needs its own name"));
+    }
+    let init = section.boolean("init")?;
+    let first = earlier.iter().find(|n| n.value.init);
+    if let (Some(init), Some(first)) = (init.as_ref().filter(|i| i.value), first) {
+        let what = format!("`{}` and `{}` both have `init = true`", first.value.name, name.value);
+        return Err(section
+            .error_at(init.at, what)
+            .hinting("one node starts the cluster, the others join it"));
+    }
+    let address = section.string("address")?.map(|written| {
+        address::parse_host_in_network(&written.value).map_err(|error| {
+            section
+                .error_at(written.at, error.to_string())
+                .hinting("write an address of your LAN with its prefix, such as `10.0.0.12/24`")
+        })
+    });
+    let (address, at) = (address.transpose()?, section.at());
+    section.finish()?;
+    let node = Node { name: name.value, init: init.is_some_and(|i| i.value), address, index };
+    Ok(Located { value: node, at })
 }
 
-fn not_a_label(section: &Section<'_>, name: &Located<String>, what: &str) -> DocumentError {
+fn invalid_label(section: &Section<'_>, name: &Located<String>, what: &str) -> DocumentError {
     section
-        .error_at(name.at, format!("`{}` isn't a legal {what}", name.value))
-        .hinting("1 to 63 of a-z, 0-9 and `-`, not at the start or end")
+        .error_at(name.at, format!("`{}` is not a valid {what}", name.value))
+        .hinting("use 1 to 63 of a-z, 0-9 and `-`, without `-` at the start or end")
 }

@@ -2,7 +2,7 @@
 
 use super::Project;
 use crate::compose::PlanError;
-use crate::compose::render::{Rendered, Scope};
+use crate::compose::render::{Rendered, TemplateScope};
 use crate::error::{Exit, Explain, Result};
 use crate::text::listed;
 
@@ -49,8 +49,9 @@ impl Project<'_> {
             return Err(ClientFileError::Duplicate { first, second, name: name.to_owned() }.into());
         }
         let secrets = self.shared_secrets()?.remove(&overlay.name).unwrap_or_default();
-        let scope = Scope::new(overlay, self.cluster_values(overlay, None), secrets);
-        let text = std::str::from_utf8(&file.bytes).map_err(|_| PlanError::NotText(file.shown.clone()))?;
+        let scope = TemplateScope::new(overlay, self.cluster_values(overlay, None), secrets);
+        let text =
+            std::str::from_utf8(&file.bytes).map_err(|_| PlanError::TemplateEncoding(file.shown.clone()))?;
         Ok(scope.file(&file.shown, text)?)
     }
 }

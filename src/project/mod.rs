@@ -28,16 +28,16 @@ pub(crate) use options::Options;
 pub(crate) use plan::plan;
 
 use crate::base::expected_facts;
-use crate::compose::{self, Inputs, context};
+use crate::compose::{self, PlanInputs, context};
 use crate::document::DocumentError;
 use crate::error::Result;
-use crate::overlay::include::{self, Included};
-use crate::overlay::settings::{self, Settings, Written};
+use crate::overlay::include::{self, IncludedFile};
+use crate::overlay::settings::{self, ProfileSettings, Settings};
 use crate::overlay::{Overlay, OverlayLibrary};
 use crate::plan::{BaseFacts, Unfetched};
 use crate::profile::{Node, Profile};
 use crate::progress::Progress;
-use crate::secrets::Store;
+use crate::secrets::SecretStore;
 use crate::text::nearest;
 
 /// Everything that is read before the first download.
@@ -46,7 +46,7 @@ struct Project<'a> {
     options: Options,
     overlays: Vec<Overlay>,
     settings: BTreeMap<String, Settings>,
-    included: BTreeMap<String, Vec<Included>>,
+    included: BTreeMap<String, Vec<IncludedFile>>,
     ssh_keys: Vec<String>,
     progress: &'a dyn Progress,
 }
@@ -76,13 +76,13 @@ impl<'a> Project<'a> {
         check_overlay_tables(&profile, &overlays)?;
         let (mut settings, mut included) = (BTreeMap::new(), BTreeMap::new());
         for overlay in &overlays {
-            let written = Written {
+            let written = ProfileSettings {
                 source: &profile.source,
                 folder: &profile.folder,
-                settings: profile.settings.get(&overlay.name),
+                raw: profile.settings.get(&overlay.name),
             };
             let values = settings::check(overlay, written)?;
-            included.insert(overlay.name.clone(), include::gather(overlay, &values)?);
+            included.insert(overlay.name.clone(), include::read(overlay, &values)?);
             settings.insert(overlay.name.clone(), values);
         }
         Ok(Self { profile, options, overlays, settings, included, ssh_keys: Vec::new(), progress })
@@ -93,7 +93,7 @@ impl<'a> Project<'a> {
     fn rehearse(&self) -> Result<()> {
         let source = self.options.base.as_deref().unwrap_or(&self.profile.base.image);
         let facts = expected_facts(source);
-        let mut store = Store::ephemeral();
+        let mut store = SecretStore::ephemeral();
         for node in &self.profile.nodes {
             let secrets = self.secrets_of(Some(node), &mut store)?;
             let inputs = self.inputs(&facts);
@@ -103,8 +103,8 @@ impl<'a> Project<'a> {
         Ok(())
     }
 
-    fn inputs<'b>(&'b self, base: &'b BaseFacts) -> Inputs<'b> {
-        Inputs {
+    fn inputs<'b>(&'b self, base: &'b BaseFacts) -> PlanInputs<'b> {
+        PlanInputs {
             profile: &self.profile,
             overlays: &self.overlays,
             settings: &self.settings,

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::Project;
 use super::gitignore::{self, MissingRule};
-use crate::compose::render::Scope;
+use crate::compose::render::TemplateScope;
 use crate::compose::{NodeSecrets, context};
 use crate::error::Result;
 use crate::profile::Node;
-use crate::secrets::{Store, Wanted};
+use crate::secrets::{SecretStore, SecretsRequest};
 
 impl Project<'_> {
     fn secrets_path(&self) -> PathBuf {
@@ -23,8 +23,8 @@ impl Project<'_> {
 
     /// Opens the secrets file. A file that the user named must exist: with a misspelt name, new secrets would
     /// start another cluster.
-    pub(super) fn secret_store(&self) -> Result<Store> {
-        Store::open(&self.secrets_path(), self.options.secrets.is_some())
+    pub(super) fn secret_store(&self) -> Result<SecretStore> {
+        SecretStore::open(&self.secrets_path(), self.options.secrets.is_some())
     }
 
     /// The secrets of `nodes`. New secrets are saved before an image is built with them.
@@ -51,17 +51,21 @@ impl Project<'_> {
 
     /// Generates and saves missing secrets of all nodes. Creates the file if it doesn't exist.
     pub(super) fn create_secrets(&self) -> Result<()> {
-        let mut store = Store::open(&self.secrets_path(), false)?;
+        let mut store = SecretStore::open(&self.secrets_path(), false)?;
         self.secrets_of_all(&self.profile.nodes, &mut store)?;
         self.save(&mut store)
     }
 
-    fn secrets_of_all(&self, nodes: &[impl Borrow<Node>], store: &mut Store) -> Result<Vec<NodeSecrets>> {
+    fn secrets_of_all(
+        &self,
+        nodes: &[impl Borrow<Node>],
+        store: &mut SecretStore,
+    ) -> Result<Vec<NodeSecrets>> {
         nodes.iter().map(|node| self.secrets_of(Some(node.borrow()), store)).collect()
     }
 
     /// Writes the file if `store` has new secrets, with a note to the user.
-    fn save(&self, store: &mut Store) -> Result<()> {
+    fn save(&self, store: &mut SecretStore) -> Result<()> {
         if !store.has_grown() {
             return Ok(());
         }
@@ -81,17 +85,17 @@ impl Project<'_> {
     }
 
     /// The secrets of a node; for `None`, those that all nodes share.
-    pub(super) fn secrets_of(&self, node: Option<&Node>, store: &mut Store) -> Result<NodeSecrets> {
+    pub(super) fn secrets_of(&self, node: Option<&Node>, store: &mut SecretStore) -> Result<NodeSecrets> {
         let mut secrets = NodeSecrets::new();
         for overlay in &self.overlays {
             // Names in certificates must not depend on the base: a secret outlives it. Only the names in a node's
             // own certificates depend on the node.
             let scope = |node: Option<&Node>| {
                 let node = node.map(|node| ("node".to_owned(), context::of_node(node)));
-                Scope::new(overlay, self.cluster_values(overlay, node), BTreeMap::new())
+                TemplateScope::new(overlay, self.cluster_values(overlay, node), BTreeMap::new())
             };
             let (shared, own) = (scope(None), scope(node));
-            let made = store.get_or_make(&Wanted {
+            let made = store.get_or_make(&SecretsRequest {
                 overlay: &overlay.name,
                 source: &overlay.source,
                 specs: &overlay.spec.secrets,

@@ -1,4 +1,4 @@
-//! Keys and certificates on the curve P-256, made and looked at. PEM here has no newline at its end.
+//! Keys and certificates on the curve P-256: generated and checked. PEM here has no newline at its end.
 
 use pem_rfc7468::LineEnding;
 use rcgen::{
@@ -11,52 +11,50 @@ use sec1::{EcParameters, EcPrivateKey, pkcs8};
 use x509_parser::certificate::X509Certificate;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::kind::entropy;
-use super::{Secret, SecretsError};
+use super::error::NameFlaw;
+use super::{Secret, SecretFlaw, SecretsError, random};
 
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const KEY_LABEL: &str = "EC PRIVATE KEY";
 const CERTIFICATE_LABEL: &str = "CERTIFICATE";
-/// What X.520 allows for a name, in letters.
-const LONGEST_NAME: usize = 64;
+/// Limit of X.520, in characters.
+const MAX_NAME: usize = 64;
 
-/// Who a certificate is about.
 #[derive(Debug, Clone)]
 pub(super) struct Subject {
     pub(super) common_name: String,
     pub(super) organization: Option<String>,
 }
 
-/// Whether `name` can stand in a certificate; if not, why.
-pub(super) fn name_flaw(name: &str) -> Option<String> {
+/// Checks a name for a certificate.
+pub(super) fn check_name(name: &str) -> Result<(), NameFlaw> {
     let letters = name.chars().count();
     if name.trim().is_empty() {
-        Some("a certificate's name can't be empty".into())
+        Err(NameFlaw::Empty)
     } else if name.chars().any(char::is_control) {
-        Some("a certificate's name can't have control characters".into())
-    } else if letters > LONGEST_NAME {
-        Some(format!("a certificate's name has at most {LONGEST_NAME} letters, and this one has {letters}"))
+        Err(NameFlaw::ControlCharacter)
+    } else if letters > MAX_NAME {
+        Err(NameFlaw::Length { letters, max: MAX_NAME })
     } else {
-        None
+        Ok(())
     }
 }
 
-/// A private key; wiped when it goes.
-pub(super) struct Key(KeyPair);
+/// Overwritten when dropped.
+pub(super) struct PrivateKey(KeyPair);
 
-impl Drop for Key {
+impl Drop for PrivateKey {
     fn drop(&mut self) {
         self.0.zeroize();
     }
 }
 
-impl Key {
-    /// A new one.
+impl PrivateKey {
     pub(super) fn generate() -> Result<Self, SecretsError> {
         Ok(Self(KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(not_made)?))
     }
 
-    /// As SEC1 (RFC 5915) with the curve's name, which Kubernetes' reader wants.
+    /// SEC1 (RFC 5915) with the name of the curve, which Kubernetes requires.
     pub(super) fn to_pem(&self) -> Result<Secret, SecretsError> {
         let der = self.to_sec1().map_err(not_made)?;
         pem(KEY_LABEL, &der).map(Secret::new)
@@ -69,7 +67,7 @@ impl Key {
         key.to_der().map(Zeroizing::new)
     }
 
-    /// Reads what [`Key::to_pem`] wrote. The public half must be in it, and belong to the private one.
+    /// Reads the format of [`PrivateKey::to_pem`]. The public key must be in it and belong to the private key.
     pub(super) fn from_pem(secret: &Secret) -> Option<Self> {
         let (label, der) = pem_rfc7468::decode_vec(secret.reveal().as_bytes()).ok()?;
         let der = Zeroizing::new(der);
@@ -91,8 +89,8 @@ impl Key {
     }
 }
 
-/// A certificate that `key` signs itself.
-pub(super) fn authority(subject: &Subject, key: &Key) -> Result<Secret, SecretsError> {
+/// A self-signed CA certificate.
+pub(super) fn ca_certificate(subject: &Subject, key: &PrivateKey) -> Result<Secret, SecretsError> {
     let mut params = params(subject)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![
@@ -104,18 +102,18 @@ pub(super) fn authority(subject: &Subject, key: &Key) -> Result<Secret, SecretsE
     pem(CERTIFICATE_LABEL, made.der()).map(Secret::new)
 }
 
-/// A client's certificate for `key`, signed by the CA that `ca` and `ca_key` are.
-pub(super) fn client(
+/// A client certificate for `key`, signed by the CA with the certificate `ca` and the key `ca_key`.
+pub(super) fn client_certificate(
     subject: &Subject,
-    key: &Key,
+    key: &PrivateKey,
     ca: &Secret,
-    ca_key: &Key,
+    ca_key: &PrivateKey,
 ) -> Result<Secret, SecretsError> {
     let mut params = params(subject)?;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
-    let ca = certificate_der(ca).unwrap_or_default();
+    let ca = certificate_der(ca).ok_or_else(|| not_made("the CA is not a certificate in PEM"))?;
     let issuer = Issuer::from_ca_cert_der(&ca.into(), &ca_key.0).map_err(not_made)?;
     let made = params.signed_by(&key.0, &issuer).map_err(not_made)?;
     pem(CERTIFICATE_LABEL, made.der()).map(Secret::new)
@@ -128,37 +126,47 @@ fn params(subject: &Subject) -> Result<CertificateParams, SecretsError> {
         params.distinguished_name.push(DnType::OrganizationName, organization.as_str());
     }
     params.distinguished_name.push(DnType::CommonName, subject.common_name.as_str());
-    // A Pi has no battery: its clock may stand in the past when it first looks at a certificate. 2049 is
-    // the last year of X.509's two-digit dates.
+    // A Raspberry Pi has no clock battery: at first boot its clock may be years behind. X.509's two-digit
+    // years end with 2049.
     params.not_before = rcgen::date_time_ymd(2020, 1, 1);
     params.not_after = rcgen::date_time_ymd(2049, 12, 31) + std::time::Duration::from_secs(86_399);
     let mut serial = [0u8; 16];
-    entropy(&mut serial)?;
-    // Positive, and of the same length each time.
+    random::fill(&mut serial)?;
+    // Positive, and always of the same length.
     serial[0] = serial[0] & 0x7f | 0x40;
     params.serial_number = Some(SerialNumber::from(serial.to_vec()));
     Ok(params)
 }
 
-/// What keeps `crt` from being a certificate of `key` that `issuer` signed; without one it signs itself.
-pub(super) fn certificate_flaw(crt: &Secret, key: &Key, issuer: Option<&Secret>) -> Option<&'static str> {
-    let der = certificate_der(crt).unwrap_or_default();
-    let Some(own) = parsed(&der) else { return Some("isn't a certificate in PEM") };
-    if !key.is_of(&own) {
-        return Some("doesn't belong to its key");
-    }
-    let Some(issuer) = issuer else {
-        let signs_itself = own.is_ca() && own.verify_signature(None).is_ok();
-        return (!signs_itself).then_some("isn't a CA that signs itself");
-    };
-    let issuer = certificate_der(issuer).unwrap_or_default();
-    let signed = parsed(&issuer).is_some_and(|issuer| {
-        own.issuer() == issuer.subject() && own.verify_signature(Some(issuer.public_key())).is_ok()
-    });
-    (!signed).then_some("isn't signed by its issuer")
+/// A certificate or key of the secrets file with its dotted key.
+pub(super) struct Entry<'a, T> {
+    pub(super) key: &'a str,
+    pub(super) value: &'a T,
 }
 
-/// A whole certificate, with nothing behind it.
+/// Checks that `crt` belongs to the key and is signed by the issuer, or is a self-signed CA without one.
+pub(super) fn check_certificate(
+    crt: &Secret,
+    private: &Entry<'_, PrivateKey>,
+    issuer: Option<&Entry<'_, Secret>>,
+) -> Result<(), SecretFlaw> {
+    let der = certificate_der(crt).ok_or(SecretFlaw::NotACertificate)?;
+    let own = parsed(&der).ok_or(SecretFlaw::NotACertificate)?;
+    if !private.value.is_of(&own) {
+        return Err(SecretFlaw::OtherKey { key: private.key.to_owned() });
+    }
+    let Some(issuer) = issuer else {
+        let is_ca = own.is_ca() && own.verify_signature(None).is_ok();
+        return if is_ca { Ok(()) } else { Err(SecretFlaw::NotACa) };
+    };
+    let issuer_der = certificate_der(issuer.value);
+    let is_signed = issuer_der.as_deref().and_then(parsed).is_some_and(|ca| {
+        own.issuer() == ca.subject() && own.verify_signature(Some(ca.public_key())).is_ok()
+    });
+    if is_signed { Ok(()) } else { Err(SecretFlaw::OtherIssuer { issuer: issuer.key.to_owned() }) }
+}
+
+/// Parses one certificate without trailing bytes.
 fn parsed(der: &[u8]) -> Option<X509Certificate<'_>> {
     let (rest, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     rest.is_empty().then_some(certificate)
@@ -175,8 +183,8 @@ fn pem(label: &str, der: &[u8]) -> Result<String, SecretsError> {
     Ok(text)
 }
 
-/// Libraries say which step failed, never on what.
+/// The libraries' messages name the step that failed and quote no data.
 #[allow(clippy::needless_pass_by_value)] // for `map_err`
 fn not_made(error: impl ToString) -> SecretsError {
-    SecretsError::NotMade(error.to_string())
+    SecretsError::Certificate(error.to_string())
 }
