@@ -475,19 +475,19 @@ fn names_that_a_fat_cannot_hold() {
     insta::assert_snapshot!(refused(PLAIN, &[("boot/what?.txt", "x")]), @"
     error: building the image of `caspar`
       caused by: writing `/what?.txt` to the FAT
-      caused by: `what?.txt` can't be the name of a file on the FAT: it has a character that isn't allowed there
+      caused by: `what?.txt` is not a valid file name on the FAT: it has a character that is not allowed
     hint: rename the file
     ");
     insta::assert_snapshot!(refused(PLAIN, &[("boot/ends with dot.", "x")]), @"
     error: building the image of `caspar`
       caused by: writing `/ends with dot.` to the FAT
-      caused by: `ends with dot.` can't be the name of a file on the FAT: it begins with a blank or ends with a blank or a dot
+      caused by: `ends with dot.` is not a valid file name on the FAT: it begins with a space or ends with a space or a dot
     hint: rename the file
     ");
     insta::assert_snapshot!(refused(PLAIN, &[("boot/aux:x", "x")]), @"
     error: building the image of `caspar`
       caused by: writing `/aux:x` to the FAT
-      caused by: `aux:x` can't be the name of a file on the FAT: it has a character that isn't allowed there
+      caused by: `aux:x` is not a valid file name on the FAT: it has a character that is not allowed
     hint: rename the file
     ");
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::disk::testing::{Image, run};
+use crate::disk::testing::{TestImage, run};
 use crate::error::Explain;
 
 const MIB: u64 = 1 << 20;
@@ -8,8 +8,8 @@ const BOOT: (u64, u64) = (1, 40);
 const ROOT: (u64, u64) = (41, 16);
 
 /// A FAT16 with these files.
-fn fat(files: &[(&str, &str)]) -> Option<Image> {
-    let image = Image::empty(BOOT.1 * MIB);
+fn fat(files: &[(&str, &str)]) -> Option<TestImage> {
+    let image = TestImage::empty(BOOT.1 * MIB);
     let path = image.arg();
     run("mkfs.vfat", &["-F", "16", "-s", "16", "-n", "RASPIFIRM", &path], "")?;
     for (name, content) in files {
@@ -19,15 +19,15 @@ fn fat(files: &[(&str, &str)]) -> Option<Image> {
     Some(image)
 }
 
-fn ext(version: &str, label: &str) -> Option<Image> {
-    let image = Image::empty(ROOT.1 * MIB);
+fn ext(version: &str, label: &str) -> Option<TestImage> {
+    let image = TestImage::empty(ROOT.1 * MIB);
     run("mkfs.ext4", &["-q", "-t", version, "-L", label, &image.arg()], "")?;
     Some(image)
 }
 
 /// A disk with these at the two places, in an MBR or a GPT; in the latter the boot partition is number 15.
-fn disk(gpt: bool, boot: &Image, root: &Image) -> Option<Image> {
-    let image = Image::empty(60 * MIB);
+fn disk(gpt: bool, boot: &TestImage, root: &TestImage) -> Option<TestImage> {
+    let image = TestImage::empty(60 * MIB);
     if gpt {
         let args = ["-n", "15:1M:+40M", "-t", "15:0700", "-n", "1:41M:+16M", "-h", "15:1:EE", &image.arg()];
         run("sgdisk", &args, "")?;
@@ -40,7 +40,7 @@ fn disk(gpt: bool, boot: &Image, root: &Image) -> Option<Image> {
     Some(image)
 }
 
-fn find_in(image: &Image) -> Result<Layout, LayoutError> {
+fn find_in(image: &TestImage) -> Result<Layout, LayoutError> {
     find(&image.file(), image.len())
 }
 
@@ -92,12 +92,12 @@ fn what_is_missing_is_said_with_what_is_there() {
     let Some(((boot, plain), (root, old))) = parts.zip(ext("ext4", "root").zip(ext("ext3", "old"))) else {
         return;
     };
-    let said = |boot: &Image, root: &Image| {
+    let said = |boot: &TestImage, root: &TestImage| {
         let error = find_in(&disk(false, boot, root)?).expect_err("no base");
         assert!(error.hint().is_some());
         Some(error.to_string())
     };
-    let Some(text) = said(&Image::empty(MIB), &root) else { return };
+    let Some(text) = said(&TestImage::empty(MIB), &root) else { return };
     assert_eq!(
         text,
         "the image has no FAT16 or FAT32 partition to boot from; it has partition 1: nothing but zeros, \
@@ -115,7 +115,7 @@ fn what_is_missing_is_said_with_what_is_there() {
     boot.window().write_all_at(19, &[0; 2]).expect("written");
     let Some(text) = said(&boot, &root) else { return };
     assert!(
-        text.contains("partition 1: an unusable FAT (the FAT's boot sector is damaged: it claims"),
+        text.contains("partition 1: an unusable FAT (the FAT's boot sector is damaged: the volume has"),
         "{text}"
     );
 }
