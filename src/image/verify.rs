@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::base::layout;
-use crate::error::{Exit, Result};
+use crate::error::{Exit, FileError, Result};
 use crate::files::hash;
 use crate::image::Volumes;
 use crate::image::opened::{self, Opened};
@@ -69,7 +69,7 @@ pub(crate) fn verify(image: &Path, manifest: Option<&Path>, progress: &dyn Progr
     };
     let opened = opened::open(image, progress)?;
     let task = progress.start("hashing", Some(opened.size));
-    let found = hash::of_sparse(&opened.file, &*task)?;
+    let found = hash::of_sparse(&opened.file, &*task).map_err(FileError::new("read", image))?;
     task.finish();
     // The raw content counts, however the file at hand is compressed.
     let unchanged = found == manifest.image.sha256;
