@@ -158,8 +158,8 @@ impl<'a> Scope<'a> {
 
     /// A complaint about byte `at` of `overlay.toml`.
     pub(crate) fn complain(&self, at: usize, what: impl Into<String>) -> TemplateError {
-        let error = self.overlay.source.error(at, what);
-        TemplateError { file: error.file, line: error.line, what: error.what }
+        let source = &self.overlay.source;
+        TemplateError { file: source.name.clone(), line: source.line(at), what: what.into() }
     }
 
     fn evaluate(&self, written: &Located<String>) -> Result<Value, TemplateError> {
