@@ -303,7 +303,7 @@ fn a_condition_or_a_list_that_is_undefined() {
 fn overlay_toml_with_slips() {
     insta::assert_snapshot!(refused("", &[]), @"
     error: `overlays/mine/overlay.toml` line 1: the file lacks `summary`
-    hint: add a line `summary = …` to it
+    hint: add a line `summary = …`
     ");
     insta::assert_snapshot!(refused("summary = 3\n", &[]), @"error: `overlays/mine/overlay.toml` line 1: `summary` must be a string, not of type integer");
     insta::assert_snapshot!(refused("summary = \"x\"\nneed = [\"common\"]\n", &[]), @"
@@ -312,7 +312,7 @@ fn overlay_toml_with_slips() {
     ");
     insta::assert_snapshot!(refused("summary = \"x\n", &[]), @r#"
     error: `overlays/mine/overlay.toml` line 1: invalid basic string, expected `"`
-    hint: this is TOML: texts stand in quotes, lists and table names in brackets
+    hint: TOML syntax: strings need quotes, lists and table names need brackets
     "#);
     insta::assert_snapshot!(refused(&more("[[file]]\npath = \"/etc/motd\"\nmode = \"644\"\nowner = \"root:root\""), &[]), @r#"
     error: `overlays/mine/overlay.toml` line 6: `root:root` isn't an owner as `"0:0"`
@@ -510,7 +510,10 @@ fn a_fetch_that_nothing_could_verify() {
     hint: the file is damaged, was replaced, or the expected hash is that of another version
     ");
     set("nonsense").write(&sandbox);
-    insta::assert_snapshot!(refused_with(2, &sandbox), @"error: an overlay's hash is wrong: `nonsense` is no SHA-256 (64 hexadecimal digits) or SHA-512 (128)");
+    insta::assert_snapshot!(refused_with(2, &sandbox), @"
+    error: `overlays/mine/overlay.toml` line 7: `nonsense` is not a SHA-256 (64 hexadecimal digits) or SHA-512 (128 hexadecimal digits)
+    hint: `docs/overlays.md` lists what templates can use
+    ");
 }
 
 #[test]
