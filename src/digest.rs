@@ -1,4 +1,4 @@
-//! SHA-256 and SHA-512 as values: parsed, shown, computed, compared.
+//! SHA-256 and SHA-512 as values.
 
 use std::fmt;
 use std::io::Read;
@@ -9,18 +9,18 @@ use sha2::Digest as _;
 
 use crate::interrupt;
 
-/// A text that isn't a hash in hexadecimal digits.
+/// A text is not a hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no SHA-256 (64 hexadecimal digits) or SHA-512 (128)")]
+#[error("`{0}` is not a SHA-256 (64 hexadecimal digits) or SHA-512 (128 hexadecimal digits)")]
 pub(crate) struct NotAHash(String);
 
-/// A SHA-256: 32 bytes, written as 64 lower-case hexadecimal digits.
+/// Written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Sha256([u8; 32]);
 
 impl Sha256 {
-    /// A hash written in the source code; anything but 64 hexadecimal digits fails to compile.
+    /// A hash in the source code. In a constant, anything but 64 lower-case hexadecimal digits fails to compile.
     pub(crate) const fn from_literal(hex: &str) -> Self {
         const fn digit(byte: u8) -> u8 {
             match byte {
@@ -38,12 +38,11 @@ impl Sha256 {
         Self(bytes)
     }
 
-    /// The hash of `bytes`.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// The hash of all that `reader` gives, and how many bytes that was. Stops when interrupted.
+    /// The hash of all bytes of `reader`, and their number. Stops when interrupted.
     pub(crate) fn of_reader(mut reader: impl Read) -> std::io::Result<(Self, u64)> {
         let mut hasher = Sha256Hasher::default();
         let size = pump(&mut reader, |bytes| hasher.update(bytes))?;
@@ -56,12 +55,10 @@ impl Sha256 {
 pub(crate) struct Sha256Hasher(sha2::Sha256);
 
 impl Sha256Hasher {
-    /// Adds the next bytes.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The hash of all that was added.
     pub(crate) fn finish(self) -> Sha256 {
         Sha256(self.0.finalize().into())
     }
@@ -99,12 +96,10 @@ impl fmt::Debug for Sha256 {
     }
 }
 
-/// A published checksum: which algorithm is told by its length.
+/// A published checksum; its length decides the algorithm.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Digest {
-    /// 64 hexadecimal digits.
     Sha256(Sha256),
-    /// 128 hexadecimal digits.
     Sha512([u8; 64]),
 }
 
@@ -117,7 +112,7 @@ impl Digest {
         }
     }
 
-    /// The digest of all that `reader` gives, by the same algorithm as `self`. Stops when interrupted.
+    /// The digest of all bytes of `reader` by the algorithm of `self`. Stops when interrupted.
     pub(crate) fn same_of_reader(&self, mut reader: impl Read) -> std::io::Result<Self> {
         match self {
             Self::Sha256(_) => Ok(Self::Sha256(Sha256::of_reader(reader)?.0)),
@@ -158,7 +153,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Hands all of `reader` to `sink` in pieces; the number of bytes.
+/// Passes all bytes of `reader` to `sink` in pieces; returns their number.
 fn pump(reader: &mut impl Read, mut sink: impl FnMut(&[u8])) -> std::io::Result<u64> {
     let mut buffer = vec![0; 256 << 10];
     let mut size = 0;
@@ -200,7 +195,7 @@ mod tests {
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     #[test]
-    fn the_standard_s_own_vectors() {
+    fn test_vectors_of_fips_180() {
         assert_eq!(Sha256::of(b"abc").to_string(), ABC);
         assert_eq!(Sha256::of_reader(&b"abc"[..]).unwrap(), (ABC.parse().unwrap(), 3));
         let long = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
@@ -210,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_read_in_any_case_and_nothing_else_is_a_hash() {
+    fn hashes_parse_in_any_case_and_only_with_the_right_length() {
         assert_eq!(ABC.to_uppercase().parse::<Sha256>().unwrap().to_string(), ABC);
         for bad in ["", "abc", &ABC[1..], &format!("{ABC}0"), &format!("+{}", &ABC[1..]), &"é".repeat(32)] {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");

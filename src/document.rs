@@ -1,36 +1,85 @@
-//! TOML files written by people: every key is asked for by name, what nobody asked for is refused with
-//! the nearest known key, and every complaint names file and line.
+//! TOML files of the user. Code takes every key by name; [`Section::finish`] refuses the keys that no code took,
+//! with the nearest known key as a hint. Every message names file and line.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use crate::error::{Exit, Explain};
 use crate::text::{escaped, listed, nearest};
 
-/// Something is wrong in a file that the user wrote.
+/// An error in a file that the user wrote.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}` line {line}: {what}", escaped(file))]
+#[error("`{}` line {line}: {problem}", escaped(file))]
 pub(crate) struct DocumentError {
     /// The file as the user named it.
     pub(crate) file: String,
     /// Counted from 1.
     pub(crate) line: usize,
-    /// What is wrong.
-    pub(crate) what: String,
+    problem: Box<Problem>,
     hint: Option<String>,
 }
 
+/// Keys are dotted, such as `cluster.vip`. A table's path is empty for the file itself.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("not UTF-8")]
+    NotUtf8,
+    #[error("{}", .0.message().trim_end_matches('.'))]
+    Syntax(toml::de::Error),
+    #[error("duplicate key `{0}`")]
+    DuplicateKey(String),
+    #[error("unknown key `{key}` in {}", table_name(.table))]
+    UnknownKey { key: String, table: String, known: Vec<String> },
+    #[error("{} lacks `{key}`", table_name(.table))]
+    MissingKey { key: String, table: String },
+    #[error("`{key}` must be {expected}, not of type {found}")]
+    Type { key: String, expected: &'static str, found: &'static str },
+    /// `item` counts from 1.
+    #[error("`{key}` must be a list of strings, but item {item} is of type {found}")]
+    ItemType { key: String, item: usize, found: &'static str },
+    /// An error of the code that takes the keys.
+    #[error("{0}")]
+    Content(String),
+}
+
+fn table_name(path: &str) -> String {
+    if path.is_empty() { "the file".to_owned() } else { format!("`[{path}]`") }
+}
+
+impl Problem {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotUtf8 => Some("save the file as UTF-8".into()),
+            Self::Syntax(_) => {
+                Some("TOML syntax: strings need quotes, lists and table names need brackets".into())
+            }
+            Self::DuplicateKey(_) => Some("remove one of the two".into()),
+            Self::UnknownKey { key, known, .. } => {
+                Some(match nearest(key, known.iter().map(String::as_str)) {
+                    Some(known) => format!("did you mean `{known}`?"),
+                    None => format!("known keys: {}", listed(known.iter())),
+                })
+            }
+            Self::MissingKey { key, .. } => Some(format!("add a line `{key} = …`")),
+            Self::Type { .. } | Self::ItemType { .. } | Self::Content(_) => None,
+        }
+    }
+}
+
 impl DocumentError {
-    /// About `line`, counted from 1, of a file that isn't TOML.
+    /// An error on `line`, counted from 1, of a file of any format.
     pub(crate) fn at_line(file: &str, line: usize, what: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), line, what: what.into(), hint: None }
+        Self::new(file, line, Problem::Content(what.into()))
     }
 
-    /// With the next step.
+    fn new(file: &str, line: usize, problem: Problem) -> Self {
+        Self { file: file.to_owned(), line, problem: Box::new(problem), hint: None }
+    }
+
     #[must_use]
     pub(crate) fn hinting(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -43,67 +92,70 @@ impl Explain for DocumentError {
         Exit::Usage
     }
     fn hint(&self) -> Option<String> {
-        self.hint.clone()
+        self.hint.clone().or_else(|| self.problem.hint())
     }
 }
 
 type Result<T, E = DocumentError> = std::result::Result<T, E>;
 
-/// A file's text under the name that messages use.
+/// A file's text, and the file's name for messages.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceText {
     /// The file as the user named it, or `built-in …`.
     pub(crate) name: String,
-    /// Its content.
     pub(crate) text: String,
 }
 
 impl SourceText {
-    /// Pairs a name with its text; a byte-order mark is not content.
+    /// A byte-order mark at the beginning of `text` is removed.
     pub(crate) fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        let text: String = text.into();
-        let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned);
+        let mut text: String = text.into();
+        if text.starts_with('\u{feff}') {
+            text.remove(0);
+        }
         Self { name: name.into(), text }
     }
 
-    /// Takes bytes that should be UTF-8.
     pub(crate) fn from_bytes(name: impl Into<String>, bytes: &[u8]) -> Result<Self> {
         let name = name.into();
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Self::new(name, text)),
             Err(e) => {
                 let line = 1 + bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count();
-                Err(DocumentError::at_line(&name, line, "not UTF-8").hinting("save it as UTF-8"))
+                Err(DocumentError::new(&name, line, Problem::NotUtf8))
             }
         }
     }
 
     /// Parses the text; the table borrows from it.
     pub(crate) fn parse(&self) -> Result<Spanned<DeTable<'_>>> {
-        DeTable::parse(&self.text).map_err(|e| self.not_toml(&e))
+        DeTable::parse(&self.text).map_err(|e| self.syntax_error(e))
     }
 
-    fn not_toml(&self, error: &toml::de::Error) -> DocumentError {
-        let span = error.span().unwrap_or_default();
-        let what = error.message().trim_end_matches('.');
-        if what == "duplicate key" {
-            let key = self.text.get(span.clone()).unwrap_or_default();
-            return self
-                .error(span.start, format!("`{key}` is there twice"))
-                .hinting("take one of the two out");
-        }
-        self.error(span.start, what)
-            .hinting("this is TOML: texts stand in quotes, lists and table names in brackets")
+    fn syntax_error(&self, error: toml::de::Error) -> DocumentError {
+        // Errors of the parser always have a span.
+        let span = error.span().unwrap_or(0..0);
+        // The `toml` crate tells the kinds of errors apart only by their messages.
+        let key = self.text.get(span.clone()).filter(|_| error.message() == "duplicate key");
+        let problem = match key {
+            Some(key) => Problem::DuplicateKey(key.to_owned()),
+            None => Problem::Syntax(error),
+        };
+        self.problem(span.start, problem)
     }
 
-    /// The whole file as a section.
+    /// The root table.
     pub(crate) fn root<'a>(&'a self, table: &'a Spanned<DeTable<'a>>) -> Section<'a> {
         Section::new(self, table.get_ref(), String::new(), 0)
     }
 
-    /// A complaint about the line that holds byte `offset`.
+    /// An error on the line of byte `offset`.
     pub(crate) fn error(&self, offset: usize, what: impl Into<String>) -> DocumentError {
-        DocumentError { file: self.name.clone(), line: self.line(offset), what: what.into(), hint: None }
+        self.problem(offset, Problem::Content(what.into()))
+    }
+
+    fn problem(&self, offset: usize, problem: Problem) -> DocumentError {
+        DocumentError::new(&self.name, self.line(offset), problem)
     }
 
     /// The line of byte `offset`, counted from 1.
@@ -113,36 +165,34 @@ impl SourceText {
     }
 }
 
-/// A value and where it stands.
 #[derive(Debug, Clone)]
 pub(crate) struct Located<T> {
-    /// The value.
     pub(crate) value: T,
-    /// Byte offset in its file.
+    /// Byte offset in the file.
     pub(crate) at: usize,
 }
 
-/// A table whose keys are taken one by one.
+/// A table whose keys are taken one by one; see [`Section::finish`].
 pub(crate) struct Section<'a> {
     source: &'a SourceText,
     table: &'a DeTable<'a>,
-    /// Dotted, as `overlays.k3s`; empty for the file itself.
+    /// Dotted, such as `ssh.keys`; empty for the root table.
     path: String,
     at: usize,
-    asked: RefCell<BTreeSet<String>>,
+    known: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Section<'a> {
     fn new(source: &'a SourceText, table: &'a DeTable<'a>, path: String, at: usize) -> Self {
-        Self { source, table, path, at, asked: RefCell::default() }
+        Self { source, table, path, at, known: RefCell::default() }
     }
 
-    /// A complaint about this table as a whole.
+    /// An error on the table's line.
     pub(crate) fn error(&self, what: impl Into<String>) -> DocumentError {
         self.source.error(self.at, what)
     }
 
-    /// A complaint about byte `at` of this file.
+    /// An error on the line of byte `at` of this file.
     pub(crate) fn error_at(&self, at: usize, what: impl Into<String>) -> DocumentError {
         self.source.error(at, what)
     }
@@ -152,48 +202,49 @@ impl<'a> Section<'a> {
         self.at
     }
 
-    /// Every key there is, in the order of their names, marked as known.
+    /// All keys in alphabetical order; all of them become known.
     pub(crate) fn keys(&self) -> Vec<Located<String>> {
         let keys: Vec<_> = self
             .table
             .keys()
             .map(|k| Located { value: k.get_ref().to_string(), at: k.span().start })
             .collect();
-        self.asked.borrow_mut().extend(keys.iter().map(|k| k.value.clone()));
+        self.known.borrow_mut().extend(keys.iter().map(|k| k.value.clone()));
         keys
     }
 
-    /// The raw value of a key.
+    /// The raw value of a key, and its span in bytes.
     pub(crate) fn value(&self, key: &str) -> Option<(&'a DeValue<'a>, Range<usize>)> {
-        self.asked.borrow_mut().insert(key.to_owned());
+        self.known.borrow_mut().insert(key.to_owned());
         self.table.get(key).map(|v| (v.get_ref(), v.span()))
     }
 
-    /// A string.
     pub(crate) fn string(&self, key: &str) -> Result<Option<Located<String>>> {
         self.typed(key, "a string", |v| v.as_str().map(str::to_owned))
     }
 
-    /// A string that must be there.
+    /// A missing key is an error.
     pub(crate) fn required(&self, key: &str) -> Result<Located<String>> {
-        self.string(key)?.ok_or_else(|| self.lacks(key))
+        self.string(key)?.ok_or_else(|| self.missing(key))
     }
 
-    /// A complaint that a key isn't there; a misspelt one that is, is what the user wants to hear of.
-    fn lacks(&self, key: &str) -> DocumentError {
-        let asked = self.asked.borrow();
-        let strangers = self.table.keys().filter(|k| !asked.contains(k.get_ref().as_ref()));
-        for stranger in strangers {
-            if nearest(stranger.get_ref(), std::iter::once(key)).is_some() {
-                let what = format!("unknown key `{}` in {}", stranger.get_ref(), self.called());
-                return self.error_at(stranger.span().start, what).hinting(format!("did you mean `{key}`?"));
-            }
+    /// The error for a missing key, or for an unknown key that is probably a misspelling of `key`.
+    fn missing(&self, key: &str) -> DocumentError {
+        let known = self.known.borrow();
+        let mut unknown = self.table.keys().filter(|k| !known.contains(k.get_ref().as_ref()));
+        let misspelt = unknown.find(|unknown| nearest(unknown.get_ref(), std::iter::once(key)).is_some());
+        if let Some(misspelt) = misspelt {
+            return self.unknown(misspelt, vec![key.to_owned()]);
         }
-        self.error(format!("{} lacks `{key}`", self.called()))
-            .hinting(format!("add a line `{key} = …` to it"))
+        let problem = Problem::MissingKey { key: key.to_owned(), table: self.path.clone() };
+        self.source.problem(self.at, problem)
     }
 
-    /// `true` or `false`.
+    fn unknown(&self, key: &Spanned<DeString<'_>>, known: Vec<String>) -> DocumentError {
+        let problem = Problem::UnknownKey { key: key.get_ref().to_string(), table: self.path.clone(), known };
+        self.source.problem(key.span().start, problem)
+    }
+
     pub(crate) fn boolean(&self, key: &str) -> Result<Option<Located<bool>>> {
         self.typed(key, "true or false", |value| match value {
             DeValue::Boolean(value) => Some(*value),
@@ -201,7 +252,6 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// A whole number.
     pub(crate) fn integer(&self, key: &str) -> Result<Option<Located<i64>>> {
         self.typed(key, "a whole number", integer)
     }
@@ -214,25 +264,24 @@ impl<'a> Section<'a> {
             return Ok(Some(vec![Located { value: one.to_owned(), at: span.start }]));
         }
         let list = value.as_array().ok_or_else(|| wrong(span.start))?;
-        let item = |v: &Spanned<DeValue>| {
-            let text = v.get_ref().as_str().map(str::to_owned).ok_or_else(|| {
-                let (key, kind) = (self.below(key), v.get_ref().type_str());
-                let what = format!("`{key}` must be a list of strings, but one is of type {kind}");
-                self.error_at(v.span().start, what)
-            })?;
-            Ok(Located { value: text, at: v.span().start })
+        let item = |(item, value): (usize, &Spanned<DeValue>)| {
+            let (at, found) = (value.span().start, value.get_ref().type_str());
+            match value.get_ref().as_str() {
+                Some(text) => Ok(Located { value: text.to_owned(), at }),
+                None => Err(self.source.problem(at, Problem::ItemType { key: self.below(key), item, found })),
+            }
         };
-        list.iter().map(item).collect::<Result<_>>().map(Some)
+        (1..).zip(list.iter()).map(item).collect::<Result<_>>().map(Some)
     }
 
-    /// A table under this one.
+    /// A table in this table.
     pub(crate) fn section(&self, key: &str) -> Result<Option<Section<'a>>> {
         let Some((value, span)) = self.value(key) else { return Ok(None) };
         let table = value.as_table().ok_or_else(|| self.wrong_type(key, "a table", value, span.start))?;
         Ok(Some(Section::new(self.source, table, self.below(key), span.start)))
     }
 
-    /// An array of tables, `[[key]]`; none is an empty list.
+    /// An array of tables, `[[key]]`; empty if the key is missing.
     pub(crate) fn sections(&self, key: &str) -> Result<Vec<Section<'a>>> {
         let Some((value, span)) = self.value(key) else { return Ok(Vec::new()) };
         let wrong = || self.wrong_type(key, "tables, as in `[[…]]`", value, span.start);
@@ -244,30 +293,25 @@ impl<'a> Section<'a> {
         list.iter().map(section).collect()
     }
 
-    /// A table of strings.
+    /// A table of strings; empty if the key is missing.
     pub(crate) fn string_map(&self, key: &str) -> Result<Vec<(String, String)>> {
         let Some(section) = self.section(key)? else { return Ok(Vec::new()) };
         section.keys().into_iter().map(|k| Ok((k.value.clone(), section.required(&k.value)?.value))).collect()
     }
 
-    /// Refuses keys that nobody asked for, with the nearest one that is known.
+    /// Refuses keys that were not taken.
     pub(crate) fn finish(self) -> Result<()> {
-        let asked = self.asked.borrow();
-        let Some(key) = self.table.keys().find(|k| !asked.contains(k.get_ref().as_ref())) else {
-            return Ok(());
-        };
-        let name = key.get_ref();
-        let error = self.error_at(key.span().start, format!("unknown key `{name}` in {}", self.called()));
-        Err(match nearest(name, asked.iter().map(String::as_str)) {
-            Some(known) => error.hinting(format!("did you mean `{known}`?")),
-            None => error.hinting(format!("known keys: {}", listed(asked.iter()))),
-        })
+        let known = self.known.borrow();
+        match self.table.keys().find(|k| !known.contains(k.get_ref().as_ref())) {
+            Some(key) => Err(self.unknown(key, known.iter().cloned().collect())),
+            None => Ok(()),
+        }
     }
 
     fn typed<T>(
         &self,
         key: &str,
-        expected: &str,
+        expected: &'static str,
         convert: impl FnOnce(&DeValue<'_>) -> Option<T>,
     ) -> Result<Option<Located<T>>> {
         let Some((value, span)) = self.value(key) else { return Ok(None) };
@@ -277,43 +321,32 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A complaint that `key` holds another type than `expected`.
-    pub(crate) fn wrong_type(
-        &self,
-        key: &str,
-        expected: &str,
-        found: &DeValue<'_>,
-        at: usize,
-    ) -> DocumentError {
-        let kind = found.type_str();
-        self.error_at(at, format!("`{}` must be {expected}, not of type {kind}", self.below(key)))
+    fn wrong_type(&self, key: &str, expected: &'static str, found: &DeValue<'_>, at: usize) -> DocumentError {
+        let problem = Problem::Type { key: self.below(key), expected, found: found.type_str() };
+        self.source.problem(at, problem)
     }
 
-    fn called(&self) -> String {
-        if self.path.is_empty() { "the file".to_owned() } else { format!("`[{}]`", self.path) }
-    }
-
+    /// The dotted path of a key.
     fn below(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 }
 
-/// The settings of one overlay as the profile has them, by key.
+/// The settings of one overlay in the profile, by key.
 pub(crate) type RawSettings = BTreeMap<String, Located<RawValue>>;
 
-/// A setting's value as TOML has it, before the overlay's declaration is known.
+/// The value of a setting before its declaration in the overlay is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RawValue {
     Text(String),
     Integer(i64),
     Boolean(bool),
     List(Vec<String>),
-    /// Anything else, by TOML's name for its type.
+    /// The name of any other TOML type.
     Other(&'static str),
 }
 
 impl RawValue {
-    /// The value of a key.
     pub(crate) fn of(value: &DeValue<'_>) -> Self {
         let other = Self::Other(value.type_str());
         match value {
@@ -329,7 +362,7 @@ impl RawValue {
     }
 }
 
-/// A TOML integer of any radix, if it fits.
+/// A TOML integer of any radix; `None` for other types and for integers of more than 64 bits.
 pub(crate) fn integer(value: &DeValue<'_>) -> Option<i64> {
     value.as_integer().and_then(|i| i64::from_str_radix(&i.as_str().replace('_', ""), i.radix()).ok())
 }
@@ -339,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_key_is_refused_with_line_and_nearest_name() {
+    fn unknown_key_is_refused_with_line_and_nearest_name() {
         let source = SourceText::new("magi.toml", "[cluster]\nname = \"magi\"\nvipp = \"10.0.0.1\"\n");
         let table = source.parse().unwrap();
         let root = source.root(&table);
@@ -353,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_type_and_a_syntax_error_name_their_lines() {
+    fn type_and_syntax_errors_have_their_line() {
         let source = SourceText::new("a", "x = 1\n\ny = [\"a\", 2]\n");
         let table = source.parse().unwrap();
         let root = source.root(&table);
@@ -366,12 +399,12 @@ mod tests {
     }
 
     #[test]
-    fn a_key_or_table_that_is_there_twice_is_named() {
+    fn duplicate_key_is_named() {
         for (text, line, key) in
             [("a = 1\na = 2\n", 2, "a"), ("[a]\n[b]\n[a]\n", 3, "a"), ("a.b = 1\na = 2\n", 2, "a")]
         {
             let error = SourceText::new("f", text).parse().unwrap_err();
-            assert_eq!(error.to_string(), format!("`f` line {line}: `{key}` is there twice"));
+            assert_eq!(error.to_string(), format!("`f` line {line}: duplicate key `{key}`"));
             assert!(error.hint().is_some());
         }
     }

@@ -1,64 +1,62 @@
-//! One error for the whole library: what went wrong, while doing what, and what to do about it.
+//! The library's error: the cause, the context, the exit code and a hint.
 //!
-//! Each module has its own `thiserror` enum that implements [`Explain`]; at a module's edge it becomes
-//! an [`Error`], which gathers context on its way up. Messages are lower case, without a full stop.
+//! Each module has a `thiserror` enum that implements [`Explain`]. Outside the module it becomes an [`Error`], which
+//! callers extend with context. Messages are in lower case, without a full stop.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What the process exits with; part of the command line's contract.
+/// Exit codes; part of the command line's contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// 1: something failed that is none of the below.
+    /// 1: any other failure.
     Failed = 1,
     /// 2: the command line, the profile or an overlay is wrong.
     Usage = 2,
     /// 3: a checksum, a signature or a read-back differs.
     Verification = 3,
-    /// 4: the network or the cache didn't give what was needed.
+    /// 4: the network or the cache could not provide a file.
     Network = 4,
-    /// 130: ended by a signal, as shells count it.
+    /// 130: SIGINT or SIGTERM, by the convention of shells. `cli::run` uses it for every error after a signal.
     Interrupted = 130,
 }
 
-/// An error that knows its exit code and the user's next step.
+/// An error with an exit code and a hint.
 pub(crate) trait Explain: StdError + Send + Sync + 'static {
-    /// The exit code it stands for.
     fn exit(&self) -> Exit {
         Exit::Failed
     }
-    /// The next step, if one is known.
+    /// The user's next step, if known.
     fn hint(&self) -> Option<String> {
         None
     }
 }
 
-/// An [`Explain`] and what was being done when it struck.
+/// An [`Explain`] and the context in which it occurred.
 #[derive(Debug)]
 pub(crate) struct Error {
     cause: Box<dyn Explain>,
+    /// Innermost first.
     context: Vec<String>,
-    /// What the place where it struck knows better than the cause.
+    /// Replaces exit code and hint of the cause.
     instead: Option<(Exit, String)>,
 }
 
-/// The library's result.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// The exit code of the cause, or what [`Error::instead`] said.
+    /// The exit code of the cause, or its replacement.
     pub(crate) fn exit(&self) -> Exit {
         self.instead.as_ref().map_or_else(|| self.cause.exit(), |(exit, _)| *exit)
     }
 
-    /// The hint of the cause, or what [`Error::instead`] said.
+    /// The hint of the cause, or its replacement.
     pub(crate) fn hint(&self) -> Option<String> {
         self.instead.as_ref().map_or_else(|| self.cause.hint(), |(_, hint)| Some(hint.clone()))
     }
 
-    /// If it is about the file at `path`: another exit code and hint, from somebody who knows what the file
-    /// was for.
+    /// Replaces exit code and hint if the cause is a [`FileError`] of the file at `path`.
     #[must_use]
     pub(crate) fn instead(mut self, path: &Path, exit: Exit, hint: &str) -> Self {
         let cause: &(dyn StdError + 'static) = &*self.cause;
@@ -68,7 +66,7 @@ impl Error {
         self
     }
 
-    /// With another exit code, and the hint that it has: what is wrong is known better where it was asked for.
+    /// Replaces the exit code; `hint` is used if the cause has none.
     #[must_use]
     pub(crate) fn exiting(mut self, exit: Exit, hint: &str) -> Self {
         self.instead = Some((exit, self.hint().unwrap_or_else(|| hint.to_owned())));
@@ -82,7 +80,7 @@ impl Error {
         let mut source = self.cause.source();
         while let Some(cause) = source {
             let text = cause.to_string();
-            // Many crates print their source in their own message; once is enough.
+            // Messages that must stand alone, such as those of damaged file systems, contain their source's message.
             if !chain.last().is_some_and(|last| last.contains(&text)) {
                 chain.push(text);
             }
@@ -91,7 +89,7 @@ impl Error {
         chain
     }
 
-    /// Adds what was being done, as a gerund: "patching `sysconf.txt`".
+    /// Adds the task during which the error occurred, as a gerund: "patching `sysconf.txt`".
     #[must_use]
     pub(crate) fn context(mut self, what: impl Into<String>) -> Self {
         self.context.push(what.into());
@@ -113,7 +111,7 @@ impl<E: Explain> From<E> for Error {
 
 /// Adds context to a result.
 pub(crate) trait Context<T> {
-    /// See [`Error::context`]; the text is made only when there is an error.
+    /// See [`Error::context`]; `what` is called only for an error.
     fn while_doing(self, what: impl FnOnce() -> String) -> Result<T>;
 }
 
@@ -123,16 +121,13 @@ impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
     }
 }
 
-/// An input or output error on a file of the user's machine, named.
+/// An I/O error on a file of the user's machine.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {verb} `{}`", crate::text::printable(path))]
 pub(crate) struct FileError {
-    /// What was tried: `read`, `write`, `create`.
-    pub(crate) verb: &'static str,
-    /// On which file.
-    pub(crate) path: PathBuf,
-    /// What the system said.
-    #[source]
+    /// The failed operation, such as `read`, `write` or `create`.
+    verb: &'static str,
+    path: PathBuf,
     pub(crate) source: std::io::Error,
     exit: Exit,
 }
@@ -143,7 +138,7 @@ impl FileError {
         Self::with(verb, path, Exit::Failed)
     }
 
-    /// The same for a file that the user named, on the command line or in a profile.
+    /// For a file that the user named, on the command line or in a profile.
     pub(crate) fn named(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         Self::with("read", path, Exit::Usage)
     }
@@ -165,7 +160,7 @@ impl Explain for FileError {
             K::PermissionDenied => Some("check its permissions, or choose another folder".into()),
             K::AlreadyExists | K::NotADirectory => Some("a file is in the way; choose another folder".into()),
             K::InvalidInput => Some("name a regular file".into()),
-            K::IsADirectory => Some("it is a folder; name a file".into()),
+            K::IsADirectory => Some("this is a folder; name a file".into()),
             K::ReadOnlyFilesystem => Some("the file system is read-only; choose another folder".into()),
             K::StorageFull => Some("free some space, or choose another folder".into()),
             _ => None,
@@ -189,13 +184,21 @@ pub(crate) fn find_source<'a, T: StdError + 'static>(error: &'a (dyn StdError + 
 mod tests {
     use super::*;
 
+    #[derive(Debug, thiserror::Error)]
+    #[error("damaged: {0}")]
+    struct Damaged(#[from] std::io::Error);
+
+    impl Explain for Damaged {}
+
     #[test]
-    fn a_chain_reads_from_outside_in_and_says_nothing_twice() {
+    fn chain_goes_from_context_to_cause_without_repetition() {
         let io = std::io::Error::from(std::io::ErrorKind::NotFound);
         let text = io.to_string();
         let error = Error::from(FileError::new("read", "a.toml".as_ref())(io)).context("loading the profile");
         assert_eq!(error.chain(), ["loading the profile".to_owned(), "cannot read `a.toml`".into(), text]);
         assert_eq!(error.hint().as_deref(), Some("check the path"));
         assert_eq!(error.exit(), Exit::Failed);
+        let error = Error::from(Damaged(std::io::Error::other("no cluster")));
+        assert_eq!(error.chain(), ["damaged: no cluster"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Panics of third-party crates become errors: a lie in a file may trip an assertion of theirs.
+//! Turns panics of third-party crates into errors: a corrupt file can violate one of their assertions.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -6,18 +6,16 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 thread_local! {
-    /// Whether this thread is inside of [`catch`].
+    /// Whether this thread runs [`catch`].
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A third-party crate panicked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{library}` can't make sense of it: {message}")]
+#[error("`{library}` panicked: {message}")]
 pub(crate) struct Panicked {
-    /// The crate's name.
-    pub(crate) library: &'static str,
-    /// What it said.
-    pub(crate) message: String,
+    library: &'static str,
+    message: String,
 }
 
 impl From<Panicked> for std::io::Error {
@@ -26,8 +24,8 @@ impl From<Panicked> for std::io::Error {
     }
 }
 
-/// Runs `work`, which calls into `library`; a panic in there is returned and nothing is printed. What the
-/// closure touched may be half done: don't use the library's objects after an error.
+/// Runs `work`, which calls into `library`; a panic is returned and not printed. After an error the library's
+/// objects may be inconsistent and must not be used.
 pub(crate) fn catch<T>(library: &'static str, work: impl FnOnce() -> T) -> Result<T, Panicked> {
     silence_guarded_threads();
     let outer = GUARDED.replace(true);
@@ -36,7 +34,7 @@ pub(crate) fn catch<T>(library: &'static str, work: impl FnOnce() -> T) -> Resul
     outcome.map_err(|payload| Panicked { library, message: message_of(payload.as_ref()) })
 }
 
-/// Puts a hook before the one that prints, once for the process.
+/// Wraps the process's panic hook once, so that it prints nothing for guarded threads.
 fn silence_guarded_threads() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -52,8 +50,8 @@ fn silence_guarded_threads() {
 fn message_of(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    // An assertion's message has several lines; the first says which one it was.
-    text.and_then(|text| text.lines().next()).unwrap_or("it panicked").to_owned()
+    // Assertions have several lines; the first line identifies the assertion.
+    text.and_then(|text| text.lines().next()).unwrap_or("no message").to_owned()
 }
 
 #[cfg(test)]
@@ -61,10 +59,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_becomes_an_error_and_the_thread_goes_on() {
+    fn panic_becomes_an_error_also_when_nested() {
         assert_eq!(catch("sums", || 1 + 1), Ok(2));
         let error = catch("sums", || assert_eq!(1, 2, "the numbers")).expect_err("a panic");
-        assert!(error.to_string().starts_with("`sums` can't make sense of it: assertion"), "{error}");
+        assert!(error.to_string().starts_with("`sums` panicked: assertion"), "{error}");
         let nested = catch("outer", || {
             let _ = catch("inner", || panic!("{}", "first"));
             panic!("second")

@@ -1,9 +1,9 @@
-//! Ctrl-C and SIGTERM: long loops ask [`check`], fail with [`Interrupted`], and what was temporary goes
-//! with the unwinding stack. Nothing is killed half-way.
+//! Ctrl-C and SIGTERM. Long loops call [`check`] and return [`Interrupted`], so that temporary files are removed
+//! on the way out. `cli::run` decides the exit code for every error after a signal.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::{Exit, Explain};
+use crate::error::Explain;
 
 static RAISED: AtomicBool = AtomicBool::new(false);
 
@@ -12,23 +12,19 @@ static RAISED: AtomicBool = AtomicBool::new(false);
 #[error("interrupted")]
 pub(crate) struct Interrupted;
 
-impl Explain for Interrupted {
-    fn exit(&self) -> Exit {
-        Exit::Interrupted
-    }
-}
+impl Explain for Interrupted {}
 
-/// Notes that a signal came; called by the handler.
+/// Records a signal; the signal handler calls it.
 pub(crate) fn raise() {
     RAISED.store(true, Ordering::Relaxed);
 }
 
-/// Fails once a signal has come. Cheap enough for every block of a copy.
+/// Fails once a signal was recorded. Cheap enough for every block of a copy.
 pub(crate) fn check() -> Result<(), Interrupted> {
     if RAISED.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
 }
 
-/// The same for loops that speak `std::io`.
+/// [`check`] for code that returns `std::io::Error`.
 pub(crate) fn check_io() -> std::io::Result<()> {
     check().map_err(std::io::Error::other)
 }

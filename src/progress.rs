@@ -1,22 +1,21 @@
-//! What is told while work goes on. The library knows only these two traits; the command line draws.
+//! Progress reports of the library; the command line draws them.
 
-/// Makes a line (or a bar) for each piece of work.
+/// Shows a line or a bar for each task.
 pub(crate) trait Progress: Sync {
-    /// Starts one; `total` is in bytes where it is known.
+    /// Starts a task; `total` is in bytes, if known.
     fn start(&self, label: &str, total: Option<u64>) -> Box<dyn Task>;
-    /// Says something the user should see once, such as "made a new ssh key".
+    /// Tells the user something once, such as "made a new ssh key".
     fn note(&self, text: &str);
 }
 
-/// One piece of work under way. Dropping it without [`Task::finish`] means it failed.
+/// A running task. Dropping it without [`Task::finish`] means that it failed.
 pub(crate) trait Task: Send + Sync {
-    /// `bytes` more are done.
+    /// Adds `bytes` to what is done.
     fn advance(&self, bytes: u64);
-    /// It is complete.
     fn finish(&self);
 }
 
-/// Says nothing; for `--quiet` and tests.
+/// Shows nothing; for `--quiet` and tests.
 pub(crate) struct Silent;
 
 impl Progress for Silent {

@@ -1,4 +1,4 @@
-//! Text for people: sizes, names in messages, control characters made visible, "did you mean".
+//! Text in messages: sizes, lists of names, escaped control characters, the nearest known name.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde::Serializer;
 
 const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
-/// Serialises a path as text. What isn't UTF-8 in it is replaced, where serde's own form would fail.
+/// Serialises a path as text. Bytes that are not UTF-8 are replaced; serde's own implementation fails on them.
 pub(crate) fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&path.display())
 }
@@ -27,7 +27,7 @@ pub(crate) fn short_size(bytes: u64) -> String {
     if power == 0 || whole >= 10 { format!("{whole}{unit}") } else { format!("{whole}.{tenths}{unit}") }
 }
 
-/// The power of 1024, the whole units of it and the tenths, rounded down: never up to the next unit.
+/// The power of 1024, its whole units and tenths, rounded down so that the result never reaches the next unit.
 fn scaled(bytes: u64) -> (usize, u64, u64) {
     let power = bytes.checked_ilog2().unwrap_or(0) / 10;
     let whole = bytes >> (10 * power);
@@ -35,7 +35,7 @@ fn scaled(bytes: u64) -> (usize, u64, u64) {
     (power as usize, whole, rest * 10 / 1024)
 }
 
-/// The known name that `name` is most likely a misspelling of.
+/// The known name of which `name` is probably a misspelling.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .map(|k| (strsim::damerau_levenshtein(name, k), k))
@@ -49,13 +49,13 @@ pub(crate) fn listed(names: impl Iterator<Item = impl AsRef<str>>) -> String {
     names.map(|n| format!("`{}`", n.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
-/// A path for messages, with control characters as escapes: a file name must not start a new line or move
-/// the terminal's cursor.
+/// A path for messages. Control characters are escaped: a file name must not start a new line or move the cursor of
+/// the terminal.
 pub(crate) fn printable(path: &Path) -> String {
     escaped(&path.display().to_string())
 }
 
-/// A text with its control characters as escapes.
+/// Escapes control characters.
 pub(crate) fn escaped(text: &str) -> String {
     let letter = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(letter).collect()
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_have_one_decimal_and_never_round_up_to_the_next_unit() {
+    fn size_rounds_down() {
         for (bytes, text) in [
             (0, "0 bytes"),
             (1023, "1023 bytes"),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn short_sizes_have_at_most_five_characters() {
+    fn short_size_has_at_most_five_characters() {
         for (bytes, text) in
             [(0, "0B"), (1023, "1023B"), (1024, "1.0K"), (10_239, "9.9K"), (812 << 20, "812M")]
         {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn only_similar_names_are_suggested() {
+    fn nearest_is_none_without_similar_name() {
         assert_eq!(nearest("caspr", ["melchior", "caspar"].into_iter()), Some("caspar"));
         assert_eq!(nearest("zzz", ["melchior", "caspar"].into_iter()), None);
     }

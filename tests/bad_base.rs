@@ -238,12 +238,12 @@ fn a_raw_image_that_was_cut() {
     insta::assert_snapshot!(refused_content(1, "base.img", &raw[..40 << 20]), @"
     error: looking into the base `base.img`
       caused by: partition 2 ends at byte [n], but the image has only 41943040: 26214400 bytes are missing
-    hint: the image is cut short; download or unpack it again
+    hint: the image is truncated; download or unpack it again
     ");
     insta::assert_snapshot!(refused_content(1, "base.img", &raw[..(40 << 20) + 100]), @"
     error: looking into the base `base.img`
       caused by: partition 2 ends at byte [n], but the image has only 41943140: 26214300 bytes are missing
-    hint: the image is cut short; download or unpack it again
+    hint: the image is truncated; download or unpack it again
     ");
 }
 
@@ -503,7 +503,7 @@ fn partitions_that_are_missing() {
     insta::assert_snapshot!(refused_content(1, "base.img", &raw), @"
     error: looking into the base `base.img`
       caused by: the image's partition table is empty
-    hint: the base must be a whole disk image for the Raspberry Pi, with a boot and a root partition
+    hint: the base must be a complete disk image for the Raspberry Pi, with a boot and a root partition
     ");
     raw[510..512].fill(0);
     insta::assert_snapshot!(refused_content(2, "base.img", &raw), @"
@@ -567,26 +567,26 @@ fn file_systems_that_are_not_supported() {
     let Some(ext2) = with("^has_journal,^extent,^64bit,^metadata_csum,^flex_bg") else { return };
     insta::assert_snapshot!(ext2, @"
     error: looking into the base `base.img`
-      caused by: the ext4 file system can't be written: it lacks `extent`
-    hint: use an image as it was published, or one made with `mkfs.ext4`'s own features
+      caused by: the ext4 file system cannot be written: missing feature `extent`
+    hint: use an image as published, or one made with the default features of `mkfs.ext4`
     ");
     let Some(bigalloc) = with("bigalloc") else { return };
     insta::assert_snapshot!(bigalloc, @"
     error: looking into the base `base.img`
-      caused by: the ext4 file system can't be written: it has `bigalloc`
-    hint: use an image as it was published, or one made with `mkfs.ext4`'s own features
+      caused by: the ext4 file system cannot be written: unsupported feature `bigalloc`
+    hint: use an image as published, or one made with the default features of `mkfs.ext4`
     ");
     let Some(mmp) = with("mmp") else { return };
     insta::assert_snapshot!(mmp, @"
     error: looking into the base `base.img`
-      caused by: the ext4 file system can't be written: it has `mmp`
-    hint: use an image as it was published, or one made with `mkfs.ext4`'s own features
+      caused by: the ext4 file system cannot be written: unsupported feature `mmp`
+    hint: use an image as published, or one made with the default features of `mkfs.ext4`
     ");
     let Some(inline) = with("inline_data") else { return };
     insta::assert_snapshot!(inline, @"
     error: looking into the base `base.img`
-      caused by: the ext4 file system can't be written: it has `inline_data`
-    hint: use an image as it was published, or one made with `mkfs.ext4`'s own features
+      caused by: the ext4 file system cannot be written: unsupported feature `inline_data`
+    hint: use an image as published, or one made with the default features of `mkfs.ext4`
     ");
 }
 
@@ -601,26 +601,26 @@ fn a_file_system_that_was_not_unmounted() {
     let Some(recovery) = after("feature needs_recovery") else { return };
     insta::assert_snapshot!(recovery, @"
     error: looking into the base `base.img`
-      caused by: the ext4 file system is unclean: its journal needs recovery
-    hint: use an image as it was published: one that never ran
+      caused by: the ext4 file system is not clean: its journal needs recovery
+    hint: use an image as published, one that has never booted
     ");
     let Some(errors) = after("ssv state 2") else { return };
     insta::assert_snapshot!(errors, @"
     error: looking into the base `base.img`
-      caused by: the ext4 file system is unclean: it records errors
-    hint: use an image as it was published: one that never ran
+      caused by: the ext4 file system is not clean: its superblock records errors
+    hint: use an image as published, one that has never booted
     ");
     let Some(mounted) = after("ssv state 0") else { return };
     insta::assert_snapshot!(mounted, @"
     error: looking into the base `base.img`
-      caused by: the ext4 file system is unclean: it was not unmounted
-    hint: use an image as it was published: one that never ran
+      caused by: the ext4 file system is not clean: it was not cleanly unmounted
+    hint: use an image as published, one that has never booted
     ");
     let Some(orphan) = after("ssv last_orphan 13") else { return };
     insta::assert_snapshot!(orphan, @"
     error: looking into the base `base.img`
-      caused by: the ext4 file system is unclean: it has orphaned inodes
-    hint: use an image as it was published: one that never ran
+      caused by: the ext4 file system is not clean: it has orphaned inodes
+    hint: use an image as published, one that has never booted
     ");
 }
 
@@ -649,8 +649,8 @@ fn a_fat_without_room() {
     insta::assert_snapshot!(refused_as_written(1, &sandbox), @"
     error: building the image of `caspar`
       caused by: writing `/a-note-with-a-long-name.txt` to the FAT
-      caused by: no room for the name of `a-note-with-a-long-name.txt` in its folder on the FAT: it takes 4 slots in a row, and of the 512 there at most 0 are free in a row
-    hint: a name of up to 13 characters takes two slots and each 13 more another one: shorten the names, or put the files into a folder
+      caused by: directory full: the name of `a-note-with-a-long-name.txt` needs 4 consecutive slots on the FAT, the directory has 512 slots with at most 0 consecutive free ones
+    hint: a name of up to 13 characters takes two slots, and one more for every 13 further characters: shorten the names, or put the files into a folder
     ");
     // The file that is there can still be edited.
     fs::remove_dir_all(sandbox.work("overlays/mine/boot")).expect("the note");
@@ -660,8 +660,8 @@ fn a_fat_without_room() {
     insta::assert_snapshot!(refused_as_written(1, &sandbox), @"
     error: building the image of `caspar`
       caused by: writing `/more.bin` to the FAT
-      caused by: no room for `more.bin` on the FAT: it takes 2097152 bytes, 962560 are free, 1134592 are missing
-    hint: take a base with a larger boot partition, or put less into `boot/`
+      caused by: no space for `more.bin` on the FAT: 2097152 bytes are needed, 962560 are free, 1134592 are missing
+    hint: use a base with a larger boot partition, or put less into `boot/`
     ");
 }
 
@@ -766,7 +766,7 @@ fn inspect_and_verify_of_what_is_no_image() {
     insta::assert_snapshot!(sandbox.run(&["inspect", arg(&text)]).failed(1), @"
     error: reading the partitions of `[sandbox]/work/text.img`
       caused by: the image has no partition table: its first sector doesn't end in 55 AA
-    hint: the base must be a whole disk image for the Raspberry Pi, with a boot and a root partition
+    hint: the base must be a complete disk image for the Raspberry Pi, with a boot and a root partition
     ");
     insta::assert_snapshot!(sandbox.run(&["inspect", "gone.img"]).failed(2), @"
     error: opening `gone.img`

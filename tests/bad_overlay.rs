@@ -58,12 +58,12 @@ fn an_overlay_of_the_users_own_works() {
 fn paths_that_lead_elsewhere() {
     let dir = |path: &str| refused(&more(&format!("[[dir]]\npath = {path:?}")), &[]);
     insta::assert_snapshot!(dir("/srv/../etc"), @"
-    error: overlay `mine`: the path `/srv/../etc` leads elsewhere with `.` or `..`
-    hint: write a plain absolute path, such as `/etc/hosts`
+    error: overlay `mine`: the path `/srv/../etc` has a part `.` or `..`
+    hint: write a plain absolute path, as `/etc/hosts`
     ");
     insta::assert_snapshot!(dir("srv"), @"
-    error: overlay `mine`: the path `srv` isn't an absolute path
-    hint: write a plain absolute path, such as `/etc/hosts`
+    error: overlay `mine`: the path `srv` is not an absolute path
+    hint: write a plain absolute path, as `/etc/hosts`
     ");
     insta::assert_snapshot!(dir("/"), @"
     error: overlay `mine`: the path `/` is the root of the file system
@@ -74,15 +74,15 @@ fn paths_that_lead_elsewhere() {
     hint: write a plain absolute path, such as `/etc/hosts`
     ");
     insta::assert_snapshot!(dir("/srv/./x"), @"
-    error: overlay `mine`: the path `/srv/./x` leads elsewhere with `.` or `..`
-    hint: write a plain absolute path, such as `/etc/hosts`
+    error: overlay `mine`: the path `/srv/./x` has a part `.` or `..`
+    hint: write a plain absolute path, as `/etc/hosts`
     ");
     let link = |path: &str, target: &str| {
         refused(&more(&format!("[[link]]\npath = {path:?}\ntarget = {target:?}")), &[])
     };
     insta::assert_snapshot!(link("/etc/../../x", "y"), @"
-    error: overlay `mine`: the path `/etc/../../x` leads elsewhere with `.` or `..`
-    hint: write a plain absolute path, such as `/etc/hosts`
+    error: overlay `mine`: the path `/etc/../../x` has a part `.` or `..`
+    hint: write a plain absolute path, as `/etc/hosts`
     ");
     insta::assert_snapshot!(link("/etc/x", ""), @"
     error: `overlays/mine/overlay.toml` line 5: the target of the link is not a path
@@ -90,22 +90,22 @@ fn paths_that_lead_elsewhere() {
     ");
     let patch = "[[patch]]\npath = \"boot:/../x\"\nmatch = \"a\"\nreplace = \"b\"";
     insta::assert_snapshot!(refused(&more(patch), &[]), @"
-    error: overlay `mine`: the path `boot:/../x` leads elsewhere with `.` or `..`
-    hint: write a plain absolute path, such as `/etc/hosts`
+    error: overlay `mine`: the path `boot:/../x` has a part `.` or `..`
+    hint: write a plain absolute path, as `/etc/hosts`
     ");
     // Also when it comes out of a template.
     let rendered = "[[dir]]\npath = \"/srv/{{ settings.where }}\"\n[settings.where]\ntype = \"string\"\nhelp = \"x\"\ndefault = \"../../root\"";
     insta::assert_snapshot!(refused(&more(rendered), &[]), @"
-    error: overlay `mine`: the path `/srv/../../root` leads elsewhere with `.` or `..`
-    hint: write a plain absolute path, such as `/etc/hosts`
+    error: overlay `mine`: the path `/srv/../../root` has a part `.` or `..`
+    hint: write a plain absolute path, as `/etc/hosts`
     ");
     let include = "[[include]]\nsetting = \"apps\"\ninto = \"/srv/../etc\"\n[settings.apps]\ntype = \"paths\"\nhelp = \"x\"\ndefault = []";
     let sandbox = overlay(&more(include), &[]);
     sandbox.write("work/app.yaml", "");
     Profile::small(&["mine"]).settings("mine", "apps = [\"app.yaml\"]").write(&sandbox);
     insta::assert_snapshot!(refused_with(2, &sandbox), @"
-    error: overlay `mine`: the path `/srv/../etc/app.yaml` leads elsewhere with `.` or `..`
-    hint: write a plain absolute path, such as `/etc/hosts`
+    error: overlay `mine`: the path `/srv/../etc/app.yaml` has a part `.` or `..`
+    hint: write a plain absolute path, as `/etc/hosts`
     ");
 }
 
@@ -303,7 +303,7 @@ fn a_condition_or_a_list_that_is_undefined() {
 fn overlay_toml_with_slips() {
     insta::assert_snapshot!(refused("", &[]), @"
     error: `overlays/mine/overlay.toml` line 1: the file lacks `summary`
-    hint: add a line `summary = …` to it
+    hint: add a line `summary = …`
     ");
     insta::assert_snapshot!(refused("summary = 3\n", &[]), @"error: `overlays/mine/overlay.toml` line 1: `summary` must be a string, not of type integer");
     insta::assert_snapshot!(refused("summary = \"x\"\nneed = [\"common\"]\n", &[]), @"
@@ -312,7 +312,7 @@ fn overlay_toml_with_slips() {
     ");
     insta::assert_snapshot!(refused("summary = \"x\n", &[]), @r#"
     error: `overlays/mine/overlay.toml` line 1: invalid basic string, expected `"`
-    hint: this is TOML: texts stand in quotes, lists and table names in brackets
+    hint: TOML syntax: strings need quotes, lists and table names need brackets
     "#);
     insta::assert_snapshot!(refused(&more("[[file]]\npath = \"/etc/motd\"\nmode = \"644\"\nowner = \"root:root\""), &[]), @r#"
     error: `overlays/mine/overlay.toml` line 6: `root:root` is not an owner such as `"0:0"`
@@ -475,19 +475,19 @@ fn names_that_a_fat_cannot_hold() {
     insta::assert_snapshot!(refused(PLAIN, &[("boot/what?.txt", "x")]), @"
     error: building the image of `caspar`
       caused by: writing `/what?.txt` to the FAT
-      caused by: `what?.txt` can't be the name of a file on the FAT: it has a character that isn't allowed there
+      caused by: `what?.txt` is not a valid file name on the FAT: it has a character that is not allowed
     hint: rename the file
     ");
     insta::assert_snapshot!(refused(PLAIN, &[("boot/ends with dot.", "x")]), @"
     error: building the image of `caspar`
       caused by: writing `/ends with dot.` to the FAT
-      caused by: `ends with dot.` can't be the name of a file on the FAT: it begins with a blank or ends with a blank or a dot
+      caused by: `ends with dot.` is not a valid file name on the FAT: it begins with a space or ends with a space or a dot
     hint: rename the file
     ");
     insta::assert_snapshot!(refused(PLAIN, &[("boot/aux:x", "x")]), @"
     error: building the image of `caspar`
       caused by: writing `/aux:x` to the FAT
-      caused by: `aux:x` can't be the name of a file on the FAT: it has a character that isn't allowed there
+      caused by: `aux:x` is not a valid file name on the FAT: it has a character that is not allowed
     hint: rename the file
     ");
 }
@@ -511,7 +511,7 @@ fn a_fetch_that_nothing_could_verify() {
     ");
     set("nonsense").write(&sandbox);
     insta::assert_snapshot!(refused_with(2, &sandbox), @"
-    error: `overlays/mine/overlay.toml` line 7: `nonsense` is no SHA-256 (64 hexadecimal digits) or SHA-512 (128)
+    error: `overlays/mine/overlay.toml` line 7: `nonsense` is not a SHA-256 (64 hexadecimal digits) or SHA-512 (128 hexadecimal digits)
     hint: `docs/overlays.md` lists what templates can use
     ");
 }

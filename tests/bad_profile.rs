@@ -59,11 +59,11 @@ fn unknown_keys_with_the_nearest_known_one() {
 fn what_isnt_toml_or_lacks_something() {
     insta::assert_snapshot!(refused_text("[cluster\n"), @"
     error: `magi.toml` line 1: unclosed table, expected `]`
-    hint: this is TOML: texts stand in quotes, lists and table names in brackets
+    hint: TOML syntax: strings need quotes, lists and table names need brackets
     ");
     insta::assert_snapshot!(refused_text("[cluster]\nname = \"magi\"\nname = \"magi\"\n"), @"
-    error: `magi.toml` line 3: `name` is there twice
-    hint: take one of the two out
+    error: `magi.toml` line 3: duplicate key `name`
+    hint: remove one of the two
     ");
     insta::assert_snapshot!(refused_text(""), @"
     error: `magi.toml` line 1: the file lacks `[cluster]`
@@ -71,7 +71,7 @@ fn what_isnt_toml_or_lacks_something() {
     ");
     insta::assert_snapshot!(refused(&Profile::default().cluster_instead("name = \"magi\"\n")), @"
     error: `magi.toml` line 1: `[cluster]` lacks `vip`
-    hint: add a line `vip = …` to it
+    hint: add a line `vip = …`
     ");
     insta::assert_snapshot!(refused(&Profile::default().nodes(&[])), @r#"
     error: `magi.toml` line 1: there is no `[[node]]`
@@ -82,7 +82,7 @@ fn what_isnt_toml_or_lacks_something() {
     sandbox.write("work/magi.toml", b"[cluster]\nname = \"\xff\"\n");
     insta::assert_snapshot!(refused_in(&sandbox), @"
     error: `magi.toml` line 2: not UTF-8
-    hint: save it as UTF-8
+    hint: save the file as UTF-8
     ");
 }
 
@@ -199,7 +199,7 @@ fn keys_that_let_nobody_in() {
     error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: length invalid
     hint: give the one line of the `.pub` file: `ssh-ed25519 AAAA… comment`
     ");
-    insta::assert_snapshot!(keys("3"), @"error: `magi.toml` line 9: `ssh.authorized_keys` must be a list of strings, but one is of type integer");
+    insta::assert_snapshot!(keys("3"), @"error: `magi.toml` line 9: `ssh.authorized_keys` must be a list of strings, but item 1 is of type integer");
     let sandbox = Sandbox::alone();
     let with_file = |content: &str| {
         sandbox.write("work/key.pub", content);

@@ -83,7 +83,7 @@ fn what_is_no_yaml() {
     "#);
     insta::assert_snapshot!(refused(b"kind: Pod\nname: \xff\n"), @"
     error: `apps/site.yaml` line 2: not UTF-8
-    hint: save it as UTF-8
+    hint: save the file as UTF-8
     ");
     insta::assert_snapshot!(refused("kind: P\0d\n"), @"error: `apps/site.yaml` line 1: control character U+0000");
 }

@@ -712,11 +712,11 @@ fn verify_of_an_image_that_was_cut() {
     image.set_len(image.metadata().expect("its size").len() / 3).expect("half of it");
     insta::assert_snapshot!(sandbox.run(&["verify", "out/magi-caspar.img"]).failed(3), @"
     error: partition 2 ends at byte 230686720, but the image has only 78293674: 152393046 bytes are missing
-    hint: the image is cut short; download or unpack it again
+    hint: the image is truncated; download or unpack it again
     ");
     image.set_len(0).expect("nothing of it");
     insta::assert_snapshot!(sandbox.run(&["verify", "out/magi-caspar.img"]).failed(3), @"
     error: the image has 0 bytes, too few for a partition table
-    hint: the image is cut short; download or unpack it again
+    hint: the image is truncated; download or unpack it again
     ");
 }

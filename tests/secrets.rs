@@ -393,7 +393,7 @@ fn a_file_that_was_named_must_hold_them() {
     insta::assert_snapshot!(sandbox.run(&["kubeconfig", "--secrets", "."]).failed(2), @"
     error: cannot read `.`
       caused by: Is a directory (os error 21)
-    hint: it is a folder; name a file
+    hint: this is a folder; name a file
     ");
     assert_eq!(names(&sandbox.path("work")), ["empty.toml"]);
 }

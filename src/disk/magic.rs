@@ -1,4 +1,4 @@
-//! What a range of bytes looks like, by the magic numbers that `file` and `blkid` go by.
+//! Recognises the format of a range of bytes by the magic numbers that `file` and `blkid` use.
 
 use std::io;
 
@@ -6,56 +6,40 @@ use serde::Serialize;
 
 use super::window::Window;
 
-/// Something recognised by its magic number.
+/// A format recognised by its magic number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Magic {
-    /// An xz stream.
     Xz,
-    /// A gzip member.
     Gzip,
-    /// A zstd frame.
     Zstd,
-    /// A bzip2 stream.
     Bzip2,
-    /// A zip archive.
     Zip,
-    /// A tar archive.
     Tar,
     /// A QEMU disk image.
     Qcow2,
-    /// A CD image.
     Iso9660,
     /// FAT12, FAT16 or FAT32.
     Fat,
-    /// exFAT.
     ExFat,
-    /// NTFS.
     Ntfs,
     /// ext2, ext3 or ext4.
     Ext,
-    /// Linux swap space.
     Swap,
-    /// btrfs.
     Btrfs,
-    /// XFS.
     Xfs,
-    /// F2FS.
     F2fs,
-    /// `SquashFS`.
     Squashfs,
-    /// A LUKS container.
     Luks,
-    /// A physical volume of LVM.
     Lvm,
-    /// A web page, which is what a captive portal or an error gives instead of a download.
+    /// A web page, which captive portals and some error pages send instead of a download.
     Html,
-    /// Nothing but zeros, as far as was looked.
+    /// Only zeros in the bytes that were read.
     Zeros,
 }
 
-/// Offset in bytes, the bytes there, and what they mean. What is at a partition's beginning can be left
-/// over from an earlier use, so the ones further in come first.
+/// Offset in bytes, the bytes there, and the format. The first bytes of a partition can be left over from an
+/// earlier use, so larger offsets come first.
 const MAGICS: &[(usize, &[u8], Magic)] = &[
     (0x10040, b"_BHRfS_M", Magic::Btrfs),
     (0x8001, b"CD001", Magic::Iso9660),
@@ -80,13 +64,13 @@ const MAGICS: &[(usize, &[u8], Magic)] = &[
     (0, b"<html", Magic::Html),
 ];
 
-/// As far into the range as any magic number lies, in bytes.
+/// The end of the farthest magic number, in bytes.
 const REACH: u64 = 0x10048;
 
 impl Magic {
-    /// Looks at the first 64 KiB of a window.
+    /// Reads the first 64 KiB of a window.
     pub(crate) fn find(window: &Window) -> io::Result<Option<Self>> {
-        let mut head = vec![0; usize::try_from(window.len().min(REACH)).unwrap_or(0)];
+        let mut head = vec![0; usize::try_from(window.len().min(REACH)).map_err(io::Error::other)?];
         window.read_exact_at(0, &mut head)?;
         Ok(Self::of(&head))
     }
@@ -100,7 +84,7 @@ impl Magic {
         known.or_else(|| head.iter().all(|&byte| byte == 0).then_some(Self::Zeros))
     }
 
-    /// Its name with an article, as in "it looks like …".
+    /// The format with an article, as in "it looks like …".
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Xz => "an xz-compressed file",
@@ -128,7 +112,7 @@ impl Magic {
     }
 }
 
-/// Whether a boot sector has plausible BIOS parameters: an MBR has code or zeros in their place.
+/// Whether a boot sector has plausible BIOS parameters; an MBR has code or zeros there.
 fn has_fat_parameters(head: &[u8]) -> bool {
     let sector_bytes = u16::from_le_bytes([head[11], head[12]]);
     let (cluster_sectors, reserved, fats, media) = (head[13], head[14] | head[15], head[16], head[21]);
@@ -145,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn magic_numbers_are_found_and_short_ranges_are_no_trouble() {
+    fn magic_is_found_and_short_ranges_do_not_panic() {
         let mut bytes = vec![0; 70_000];
         assert_eq!(Magic::of(&bytes), Some(Magic::Zeros));
         bytes[0x438..0x43a].copy_from_slice(b"\x53\xef");

@@ -1,4 +1,4 @@
-//! Disks as files: partition tables, FAT, ext4. Nothing here knows what a cluster is.
+//! Disk images: windows onto partitions, partition tables, FAT and ext4. Knows no Raspberry Pi and no base.
 
 pub(crate) mod ext4;
 pub(crate) mod fat;

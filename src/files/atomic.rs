@@ -1,9 +1,9 @@
 //! Files that are complete or absent: written under a hidden name beside their target, then renamed.
 //!
-//! The hidden file goes when its [`Staged`] is dropped, also by an error or a panic. A killed process
-//! leaves it behind; the next one that stages the same target removes it. Nothing is flushed to the disk
-//! here: a power cut may cost a fresh output, which its checksum shows and a rebuild mends, and flushing
-//! gigabytes would cost every build. Who needs it calls `sync_all` on [`Staged::file`].
+//! The hidden file is removed when its [`Staged`] is dropped, also by an error or a panic. A killed process leaves
+//! the file behind; the next process that stages the same target removes it. Large outputs are not flushed to the
+//! disk: flushing gigabytes would slow down every build, and after a power cut the checksum shows the loss.
+//! [`write`] flushes.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, TryLockError};
@@ -17,7 +17,7 @@ use crate::interrupt::{self, Interrupted};
 
 const SUFFIX: &str = ".partial";
 const RANDOM_CHARS: usize = 8;
-/// A sweeping neighbour can take a new name before it is locked; twice in a row is already unlikely.
+/// Another process can remove a new file before it is locked, which is unlikely even twice in a row.
 const TRIES: usize = 8;
 
 /// Why an output could not be put in its place.
@@ -26,13 +26,10 @@ pub(crate) enum StagedError {
     /// The target ends in `..` or `/`.
     #[error("`{}` does not name a file", crate::text::printable(.0))]
     NoName(PathBuf),
-    /// The target exists and is no file.
-    #[error("`{}` is a folder, a file should go there", crate::text::printable(.0))]
+    #[error("`{}` is a folder, not a file", crate::text::printable(.0))]
     IsFolder(PathBuf),
-    /// The system refused.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A signal came before anything was renamed.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
 }
@@ -51,13 +48,13 @@ impl Explain for StagedError {
 /// Who may read a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Its owner only (0600), from the first byte.
+    /// The owner only (0600), from the first byte.
     Private,
-    /// Whoever the umask allows.
+    /// As the umask allows.
     Shared,
 }
 
-/// A file on its way to its target.
+/// A file that is not yet renamed to its target.
 #[derive(Debug)]
 pub(crate) struct Staged {
     file: NamedTempFile,
@@ -65,8 +62,8 @@ pub(crate) struct Staged {
 }
 
 impl Staged {
-    /// Creates an empty one in the target's folder, which must exist, and removes what killed processes left
-    /// there of the same target.
+    /// Creates an empty file in the target's folder, which must exist, and removes stale partial files of the
+    /// same target.
     pub(crate) fn create(target: &Path, access: Access) -> Result<Self, StagedError> {
         let name = target.file_name().ok_or_else(|| StagedError::NoName(target.to_path_buf()))?;
         let folder = folder_of(target);
@@ -79,12 +76,12 @@ impl Staged {
         Ok(Self { file, target: target.to_path_buf() })
     }
 
-    /// The open file: empty, at its start, readable and writable.
+    /// The open file, readable and writable.
     pub(crate) fn file(&self) -> &File {
         self.file.as_file()
     }
 
-    /// Where it lies until it is committed.
+    /// The hidden file.
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
     }
@@ -96,22 +93,22 @@ impl Staged {
         }
     }
 
-    /// Puts it in its place; an existing file there is an error.
+    /// Renames to the target; an existing file there is an error.
     fn rename_new(self) -> Result<(), FileError> {
         let placed = self.file.persist_noclobber(&self.target);
         placed.map(drop).map_err(|e| FileError::new("create", &self.target)(e.error))
     }
 }
 
-/// What happens to a file that is there already.
+/// What happens to an existing file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
     Replace,
     Refuse,
 }
 
-/// Writes a small file whole or not at all, and flushes it to the disk first: a power cut leaves the old
-/// content or the new one.
+/// Writes a small file atomically and flushes it to the disk: a power cut leaves the old content or the new
+/// content.
 pub(crate) fn write(
     path: &Path,
     bytes: &[u8],
@@ -127,16 +124,16 @@ pub(crate) fn write(
     }
 }
 
-/// Puts files that belong together in their places. The last is the one the others speak of, the image:
-/// its older version goes first and the new one comes last, so that no image ever lies beside checksums
-/// or a manifest of another. If one cannot be put there, none is.
+/// Renames files that belong together to their targets; the image comes last. Existing targets are removed first,
+/// the image before the others, so that an image never lies beside the checksum or manifest of another image. If
+/// one rename fails, the files already renamed are removed.
 pub(crate) fn commit_all(files: Vec<Staged>) -> Result<(), StagedError> {
     interrupt::check()?;
     if let Some(folder) = files.iter().find(|f| f.target.is_dir()) {
         return Err(StagedError::IsFolder(folder.target.clone()));
     }
-    let _turn = files.last().and_then(|f| take_turn(folder_of(&f.target)));
-    // A single file is replaced by its rename alone; for several that wouldn't be one step.
+    let _lock = files.last().and_then(|f| lock_folder(folder_of(&f.target)));
+    // A single file is replaced by its rename alone.
     if files.len() > 1 {
         for file in files.iter().rev() {
             remove(&file.target).map_err(FileError::new("replace", &file.target))?;
@@ -165,9 +162,9 @@ fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) })
 }
 
-/// Two builds that end at once in one folder would mix their files; where a folder can't be locked, the
-/// risk is taken.
-fn take_turn(folder: &Path) -> Option<File> {
+/// Prevents two builds that end at the same time from mixing their files. Not every file system can lock a folder;
+/// there, builds go without the lock.
+fn lock_folder(folder: &Path) -> Option<File> {
     let folder = File::open(folder).ok()?;
     folder.lock().ok()?;
     Some(folder)
@@ -176,7 +173,7 @@ fn take_turn(folder: &Path) -> Option<File> {
 fn create_locked(folder: &Path, prefix: &OsStr, access: Access) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(prefix).suffix(SUFFIX).rand_bytes(RANDOM_CHARS);
-    // tempfile's own default is 0600.
+    // The default of tempfile is 0600.
     #[cfg(unix)]
     if access == Access::Shared {
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -187,41 +184,41 @@ fn create_locked(folder: &Path, prefix: &OsStr, access: Access) -> io::Result<Na
             return Ok(file);
         }
     }
-    Err(io::Error::other("another build keeps removing it"))
+    Err(io::Error::other("another process keeps removing the file"))
 }
 
-/// Marks a file as being written. A file system without locks is no hindrance: nothing is swept there.
+/// Locks a file against removal as stale. Also true on a file system without locks, where nothing is removed.
 #[cfg(unix)]
 fn lock(file: &File) -> bool {
     !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
-/// Elsewhere a lock would keep our own other handles from the file.
+/// On Windows, a lock would exclude the other handles of this process.
 #[cfg(not(unix))]
 fn lock(_: &File) -> bool {
     true
 }
 
-/// Removes the partial files that killed processes left of `target`.
+/// Removes stale partial files of `target`.
 pub(crate) fn sweep(target: &Path) {
     if let Some(name) = target.file_name() {
         remove_stale(folder_of(target), Some(name));
     }
 }
 
-/// Removes all partial files that killed processes left in `folder`.
+/// Removes all stale partial files in `folder`.
 pub(crate) fn sweep_folder(folder: &Path) {
     remove_stale(folder, None);
 }
 
-/// Removes the partial files of the target `name`, or of any, that no process has locked. What can't be read
-/// stays: a left-over file must not fail a build.
+/// Removes partial files of the target `name`, or of any target, that no process has locked. Errors are ignored: a
+/// stale file must not fail a build.
 fn remove_stale(folder: &Path, name: Option<&OsStr>) {
     if !cfg!(unix) {
         return;
     }
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        // Opening anything but a regular file could block.
+        // Opening a pipe could block.
         if is_partial(&entry.file_name(), name) && entry.file_type().is_ok_and(|t| t.is_file()) {
             let path = entry.path();
             if let Ok(file) = File::open(&path)
@@ -233,7 +230,7 @@ fn remove_stale(folder: &Path, name: Option<&OsStr>) {
     }
 }
 
-/// Whether `candidate` is `.NAME.RANDOM.partial`, of the target `name` or of any.
+/// Whether `candidate` is `.NAME.RANDOM.partial`, for the target `name` or for any target.
 fn is_partial(candidate: &OsStr, name: Option<&OsStr>) -> bool {
     let inner = candidate.as_encoded_bytes().strip_prefix(b".");
     let Some(inner) = inner.and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes())) else { return false };
@@ -244,7 +241,7 @@ fn is_partial(candidate: &OsStr, name: Option<&OsStr>) -> bool {
         && name.is_none_or(|name| stem == name.as_encoded_bytes())
 }
 
-/// The same error without tempfile's text, which names the partial file instead of the target.
+/// Removes tempfile's text, which names the partial file instead of the target.
 fn without_partial_name(error: io::Error) -> io::Error {
     use ErrorKind as K;
     match error.kind() {
@@ -276,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_replaces_and_a_drop_leaves_nothing() {
+    fn commit_replaces_target_and_drop_removes_partial() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("a.img");
         fs::write(&target, "old").unwrap();
@@ -297,7 +294,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn only_the_owner_may_read_it() {
+    fn private_file_has_mode_0600_before_and_after_commit() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("a.img");
@@ -308,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_comes_whole_or_not_at_all() {
+    fn commit_of_several_files_is_all_or_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let group = |text: &str| vec![stage(&at("a.manifest.json"), text), stage(&at("a.img"), text)];
@@ -326,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_in_the_way_costs_nothing() {
+    fn commit_onto_a_folder_keeps_existing_files() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("a.sha256")).unwrap();
         fs::write(dir.path().join("a.img"), "old").unwrap();
@@ -339,22 +336,22 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn leftovers_of_the_killed_go_and_the_living_stay() {
+    fn sweep_removes_stale_partials_and_keeps_locked_ones() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("a.img");
-        let living = stage(&target, "living");
+        let locked = stage(&target, "locked");
         for name in [".a.img.0123abcd.partial", ".a.img.xz.0123abcd.partial", ".a.img.short.partial"] {
-            fs::write(dir.path().join(name), "left").unwrap();
+            fs::write(dir.path().join(name), "stale").unwrap();
         }
-        let mine = Staged::create(&target, Access::Private).unwrap();
+        let own = Staged::create(&target, Access::Private).unwrap();
         let left = names(dir.path());
         assert_eq!(left.len(), 4, "{left:?}");
-        assert!(living.path().exists() && mine.path().exists());
+        assert!(locked.path().exists() && own.path().exists());
         assert!(!left.contains(&".a.img.0123abcd.partial".into()));
     }
 
     #[test]
-    fn errors_name_the_target_and_say_what_to_do() {
+    fn errors_name_the_target_and_have_a_hint() {
         let dir = tempfile::tempdir().unwrap();
         let error = Staged::create(&dir.path().join("no/a.img"), Access::Private).unwrap_err();
         let chain = crate::Error::from(error);

@@ -1,9 +1,9 @@
-//! `~/` in paths that people write.
+//! Expands `~/` in paths of profiles and overlays.
 
 use std::path::{Path, PathBuf};
 
-/// The path that `written` means: below the home folder if it begins with `~/`, else relative to `folder`.
-/// Without a home folder `~` is an ordinary name.
+/// Resolves `written` against the home folder if it begins with `~/`, else against `folder`. Without a home
+/// folder, `~` is an ordinary name.
 pub(crate) fn resolve(written: &str, folder: &Path) -> PathBuf {
     let home = || std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
     match written.strip_prefix("~/").and_then(|rest| Some(home()?.join(rest))) {

@@ -1,4 +1,4 @@
-//! Files of the user's machine: atomic and private writes, positional and sparse reads. Knows no image.
+//! Files on the user's machine: atomic and private writes, positional and sparse reads. Knows no image.
 
 pub(crate) mod atomic;
 pub(crate) mod hash;

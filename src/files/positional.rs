@@ -1,9 +1,9 @@
-//! Reading and writing at an offset without moving the file's position, on Unix and Windows.
+//! Reads and writes at an offset without moving the file's position, on Unix and Windows.
 
 use std::fs::File;
 use std::io;
 
-/// Fills `buffer` from `offset` on. Several threads may do so at once.
+/// Fills `buffer` from `offset` on. Several threads may read one file at the same time.
 pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     #[cfg(unix)]
     return std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset);

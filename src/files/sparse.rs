@@ -1,4 +1,4 @@
-//! Sparse files: where they hold data, and reading them without reading their holes.
+//! Sparse files: finds their data ranges, and reads them without reading their holes.
 
 use std::fs::File;
 use std::io;
@@ -6,24 +6,23 @@ use std::ops::Range;
 
 use super::positional::read_exact_at;
 
-/// What readers take at once: fits the processor's second cache.
+/// Bytes that readers take at once; fits the processor's L2 cache.
 pub(crate) const PIECE: usize = 256 * 1024;
 
 static ZEROS: [u8; PIECE] = [0; PIECE];
 
-/// Whether all of `bytes` are zero. Comparing slices is quick in unoptimised builds too.
+/// Whether all of `bytes` are zero. Compares slices, which is fast in unoptimised builds too.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     bytes.chunks(ZEROS.len()).all(|part| part == &ZEROS[..part.len()])
 }
 
-/// The ranges of `file` between the offsets `start` and `end` that are not holes, in order, not empty, not
-/// touching. Where the file system doesn't tell, one range with everything. They say where to look, never
-/// what is there: the same content can have other holes elsewhere.
+/// The ranges of `file` between the offsets `start` and `end` that are not holes: in order, not empty, not
+/// adjacent. One range covers everything where the file system can't report holes. The ranges depend on the file
+/// system, so they must not influence an output.
 pub(crate) fn data_ranges(file: &File, start: u64, end: u64) -> DataRanges<'_> {
     DataRanges { file, at: start, end }
 }
 
-/// See [`data_ranges`].
 pub(crate) struct DataRanges<'a> {
     file: &'a File,
     at: u64,
@@ -43,8 +42,8 @@ impl Iterator for DataRanges<'_> {
     }
 }
 
-/// Hands out `range`, in bytes, in order, in pieces of [`PIECE`] bytes and a shorter one at the end, until
-/// `take` fails. Pieces that lie in holes are not read.
+/// Passes the bytes of `range` to `take` in order, in pieces of [`PIECE`] bytes and a shorter last piece. Stops
+/// when `take` fails. Pieces in holes are not read.
 pub(crate) fn pieces<E: From<io::Error>>(
     file: &File,
     range: Range<u64>,
@@ -71,15 +70,15 @@ pub(crate) fn pieces<E: From<io::Error>>(
     Ok(())
 }
 
-/// The first data at or behind `from`; an empty range at `len` if there is none.
+/// The first data range at or after `from`; an empty range at `len` if there is none.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd"))]
-pub(crate) fn next_data(file: &File, from: u64, len: u64) -> io::Result<Range<u64>> {
+fn next_data(file: &File, from: u64, len: u64) -> io::Result<Range<u64>> {
     use rustix::fs::{SeekFrom, seek};
     use rustix::io::Errno;
     let start = match seek(file, SeekFrom::Data(from)) {
         Ok(start) => start.min(len),
         Err(Errno::NXIO) => return Ok(len..len),
-        // What these file systems or files can't tell is taken as data.
+        // The file system or the kind of file can't report holes: everything counts as data.
         Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOTTY) => return Ok(from..len),
         Err(e) => return Err(e.into()),
     };
@@ -93,10 +92,10 @@ pub(crate) fn next_data(file: &File, from: u64, len: u64) -> io::Result<Range<u6
     }
 }
 
-/// The first data at or behind `from`: holes are not asked for on this system.
+/// Without holes: this system isn't asked for them.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd")))]
-#[allow(clippy::unnecessary_wraps)] // as its sibling above
-pub(crate) fn next_data(_: &File, from: u64, len: u64) -> io::Result<Range<u64>> {
+#[allow(clippy::unnecessary_wraps)] // same signature as above
+fn next_data(_: &File, from: u64, len: u64) -> io::Result<Range<u64>> {
     Ok(from..len)
 }
 
@@ -106,7 +105,7 @@ mod tests {
     use crate::files::positional::write_all_at;
 
     #[test]
-    fn ranges_hold_all_data_in_order_up_to_the_length() {
+    fn data_ranges_cover_all_data_in_order() {
         let file = tempfile::tempfile().unwrap();
         let len = (8 << 20) + 5;
         file.set_len(len).unwrap();
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_means_every_byte() {
+    fn is_zero_checks_every_byte() {
         let mut bytes = vec![0; 200_001];
         assert!(is_zero(&bytes) && is_zero(&[]));
         bytes[200_000] = 1;

@@ -9,7 +9,7 @@ use super::Volumes;
 use super::image_file::ImageFile;
 use super::readback::{self, Difference, ImageDiffers};
 use crate::base::layout;
-use crate::error::{Exit, Result};
+use crate::error::{Exit, FileError, Result};
 use crate::files::hash;
 use crate::output::manifest::Manifest;
 use crate::progress::Progress;
@@ -66,13 +66,13 @@ pub(crate) fn verify(image: &Path, manifest: Option<&Path>, progress: &dyn Progr
         Some(path) => Manifest::load(path)?,
         None => Manifest::beside(image)?,
     };
-    let image = ImageFile::open(image, progress)?;
-    let task = progress.start("hashing", Some(image.size));
-    let found = hash::of_sparse(&image.file, &*task)?;
+    let opened = ImageFile::open(image, progress)?;
+    let task = progress.start("hashing", Some(opened.size));
+    let found = hash::of_sparse(&opened.file, &*task).map_err(FileError::new("read", image))?;
     task.finish();
     // The hash of the raw content: the image may have been compressed or unpacked since the build.
     let unchanged = found == manifest.image.sha256;
-    let differences = match compare(&image, &manifest) {
+    let differences = match compare(&opened, &manifest) {
         // The file was read to its end for the hash: the disk works, the content is damaged.
         Err(e) if !unchanged => return Err(e.exiting(Exit::Verification, "copy or build the image again")),
         other => other?,

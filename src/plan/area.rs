@@ -1,17 +1,15 @@
-//! The two file systems of an image.
-
-/// Which file system a path is on.
+/// The file system of an image that a path is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Area {
-    /// The FAT that the firmware reads.
+    /// The FAT, which the firmware reads.
     Boot,
-    /// The ext4 root.
+    /// The ext4 root file system.
     Root,
 }
 
 impl Area {
-    /// `path` as messages and `overlay.toml` show it: `boot:/…` on the FAT.
+    /// `path` as in messages and `overlay.toml`: `boot:/…` on the FAT.
     pub(crate) fn shown(self, path: &str) -> String {
         match self {
             Self::Boot => format!("boot:{path}"),
@@ -19,7 +17,7 @@ impl Area {
         }
     }
 
-    /// Splits `boot:/x` from `/x`, as `overlay.toml` writes paths.
+    /// Splits a path of `overlay.toml` into its area and the path there.
     pub(crate) fn split(written: &str) -> (Self, &str) {
         written.strip_prefix("boot:").map_or((Self::Root, written), |path| (Self::Boot, path))
     }

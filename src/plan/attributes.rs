@@ -1,20 +1,18 @@
-//! Permission bits and owner: a value that plans and disks both speak of.
+//! Permission bits and owner, for plans and file systems.
 
 use serde::{Deserialize, Serialize};
 
-/// What `chmod` and `chown` set.
+/// The arguments of `chmod` and `chown`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Attributes {
     /// The lower twelve bits of `st_mode`.
     #[serde(with = "octal")]
     pub(crate) mode: u16,
-    /// User number.
     pub(crate) uid: u32,
-    /// Group number.
     pub(crate) gid: u32,
 }
 
-/// Modes are written as people read them, `"0644"`.
+/// Modes as octal text: `"0644"`.
 mod octal {
     use serde::de::{Deserialize, Deserializer, Error};
     use serde::ser::Serializer;
@@ -26,6 +24,6 @@ mod octal {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u16, D::Error> {
         let text = String::deserialize(from)?;
-        u16::from_str_radix(&text, 8).map_err(|_| D::Error::custom(format!("`{text}` isn't an octal mode")))
+        u16::from_str_radix(&text, 8).map_err(|_| D::Error::custom(format!("`{text}` is not an octal mode")))
     }
 }

@@ -9,7 +9,7 @@ pub(crate) struct BaseFacts {
     pub(crate) family: &'static str,
     /// Debian's name for its release, from `/etc/os-release`.
     pub(crate) codename: String,
-    /// The architecture of its packages, as `arm64`.
+    /// The architecture of the packages, such as `arm64`.
     pub(crate) arch: String,
     /// Whether it is a built-in sample.
     pub(crate) sample: bool,

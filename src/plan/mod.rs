@@ -1,7 +1,7 @@
 //! The plan: what will be written to one node's image, as a value.
 //!
-//! Values only: nothing here opens an image, a file or a socket, or imports from another room. `compose`
-//! makes a plan, `image` applies it and reads it back, the manifest records it.
+//! Values only: this room opens no image, file or socket, and uses no other room but the ground. `compose` makes a
+//! plan, `image` applies and verifies it, the manifest records it.
 
 mod area;
 mod attributes;
@@ -32,7 +32,7 @@ pub(crate) struct Plan {
     pub(crate) edits: Vec<Edit>,
 }
 
-/// One path and what it will be.
+/// One path and its action.
 #[derive(Debug, Clone)]
 pub(crate) struct Edit {
     pub(crate) area: Area,
@@ -41,39 +41,39 @@ pub(crate) struct Edit {
     /// The overlay that declares it.
     pub(crate) overlay: String,
     pub(crate) action: Action,
-    /// Made with a secret: its content and hash are shown nowhere.
+    /// Contains a secret: content and hash are never shown.
     pub(crate) secret: bool,
 }
 
-/// What is done at a path.
+/// What the build does at a path.
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
-    /// Creates a directory; an existing one gets this mode and owner.
+    /// Creates a directory, or sets mode and owner of an existing one.
     Directory(Attributes),
-    /// Writes a file and replaces an existing one.
+    /// Writes or replaces a file.
     File(FileContent, Attributes),
-    /// Creates a symlink and replaces an existing one.
+    /// Creates or replaces a symlink.
     Symlink { target: String },
-    /// Changes a file of the base; mode and owner stay.
+    /// Changes the content of a file of the base; mode and owner stay.
     Patch(Patch),
 }
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug, Clone)]
 pub(crate) enum FileContent {
-    /// Bytes made from an overlay.
+    /// Made from an overlay.
     Inline(Arc<[u8]>),
-    /// A verified file of this machine, in the cache or the user's own.
+    /// A verified file in the cache, or a file of the user.
     Fetched(Asset),
-    /// A file that is not fetched yet: enough to show a plan, not to build.
+    /// A file that is not fetched yet: sufficient for `plan`, not for `build`.
     Pending { origin: String, sha256: Option<Sha256> },
 }
 
-/// A file of this machine, hashed, to be copied into the image.
+/// A hashed file on this machine, to be copied into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asset {
     pub(crate) file: PathBuf,
-    /// Where it came from: a URL or a path.
+    /// A URL or a path.
     pub(crate) origin: String,
     /// In bytes.
     pub(crate) size: u64,
@@ -88,29 +88,29 @@ pub(crate) enum Patch {
         pattern: Regex,
         /// With `$1` and the like.
         replace: String,
-        /// Whether no match is an error.
+        /// No match is an error.
         required: bool,
     },
-    /// Sets keys of a `sysconf.txt`, by the rules of its parser.
+    /// Sets keys of `sysconf.txt`.
     Sysconf(Vec<(&'static str, String)>),
     /// Adds words to the kernel's command line.
     KernelWords(Vec<String>),
 }
 
 impl Edit {
-    /// Sorts edits: by file system, then by path, so that parents come first.
+    /// The order of edits: by file system, then by path, so that parents come first.
     pub(crate) fn key(&self) -> (Area, &str) {
         (self.area, &self.path)
     }
 
-    /// Its path as messages show it.
+    /// The path as messages show it.
     pub(crate) fn shown(&self) -> String {
         self.area.shown(&self.path)
     }
 }
 
 impl Asset {
-    /// A file of the user's, whose size and hash were just computed.
+    /// A file of the user, with its hash and size.
     pub(crate) fn local(path: &Path, (sha256, size): (Sha256, u64)) -> Self {
         Self { file: path.to_path_buf(), origin: path.display().to_string(), size, sha256 }
     }
@@ -126,7 +126,7 @@ impl FileContent {
         }
     }
 
-    /// The hash of the content, if known.
+    /// If known.
     pub(crate) fn sha256(&self) -> Option<Sha256> {
         match self {
             Self::Inline(bytes) => Some(Sha256::of(bytes)),
@@ -135,7 +135,7 @@ impl FileContent {
         }
     }
 
-    /// The URL or path that it was or will be fetched from.
+    /// The URL or path that the content is fetched from.
     pub(crate) fn origin(&self) -> Option<&str> {
         match self {
             Self::Inline(_) => None,

@@ -1,16 +1,16 @@
-//! A plan for people (a tree with sizes and modes) and for programs (JSON). Secrets show as such.
+//! A plan as a tree with sizes and modes, and as JSON. Secrets are masked.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Action, Area, Edit, FileContent, Patch, Plan};
+use super::{Action, Area, Attributes, Edit, FileContent, Patch, Plan};
 use crate::digest::Sha256;
 use crate::text;
 
-/// One edit for `plan --json`.
+/// One edit in `plan --json`.
 #[derive(Debug, Serialize)]
-pub(crate) struct Shown<'a> {
+struct EditJson<'a> {
     area: Area,
     path: &'a str,
     overlay: &'a str,
@@ -30,31 +30,39 @@ pub(crate) struct Shown<'a> {
     secret: bool,
 }
 
-/// The plan of one node for `plan --json`.
+/// The plan of one node in `plan --json`.
 #[derive(Debug, Serialize)]
-pub(crate) struct ShownPlan<'a> {
+pub(crate) struct PlanJson<'a> {
     node: &'a str,
-    edits: Vec<Shown<'a>>,
+    edits: Vec<EditJson<'a>>,
 }
 
-/// As data.
-pub(crate) fn json(plan: &Plan) -> ShownPlan<'_> {
-    ShownPlan { node: &plan.node, edits: plan.edits.iter().map(shown).collect() }
+pub(crate) fn json(plan: &Plan) -> PlanJson<'_> {
+    PlanJson { node: &plan.node, edits: plan.edits.iter().map(edit_json).collect() }
 }
 
-fn shown(edit: &Edit) -> Shown<'_> {
-    let (attributes, content) = match &edit.action {
-        Action::Directory(attributes) => (Some(attributes), None),
-        Action::File(content, attributes) => (Some(attributes), Some(content)),
-        Action::Symlink { .. } | Action::Patch(_) => (None, None),
+/// The mode and owner that an edit sets; a FAT has none.
+fn attributes(edit: &Edit) -> Option<&Attributes> {
+    match &edit.action {
+        Action::Directory(attributes) | Action::File(_, attributes) if edit.area == Area::Root => {
+            Some(attributes)
+        }
+        _ => None,
+    }
+}
+
+fn edit_json(edit: &Edit) -> EditJson<'_> {
+    let attributes = attributes(edit);
+    let content = match &edit.action {
+        Action::File(content, _) => Some(content),
+        _ => None,
     };
-    let attributes = attributes.filter(|_| edit.area == Area::Root);
-    Shown {
+    EditJson {
         area: edit.area,
         path: &edit.path,
         overlay: &edit.overlay,
         action: name(&edit.action),
-        mode: attributes.map(|a| format!("{:04o}", a.mode)),
+        mode: attributes.map(octal_mode),
         owner: attributes.map(|a| format!("{}:{}", a.uid, a.gid)),
         size: content.and_then(FileContent::size),
         sha256: content.filter(|_| !edit.secret).and_then(FileContent::sha256),
@@ -85,7 +93,7 @@ fn detail(action: &Action) -> Option<String> {
     }
 }
 
-/// As a tree: modes and sizes in front, so that narrow terminals cut only names.
+/// A tree with modes and sizes on the left, so that narrow terminals cut only names.
 pub(crate) fn tree(plan: &Plan) -> String {
     let mut text = format!("{}\n", plan.node);
     for (area, title) in [(Area::Boot, "boot (FAT)"), (Area::Root, "root (ext4)")] {
@@ -96,14 +104,15 @@ pub(crate) fn tree(plan: &Plan) -> String {
         let _ = writeln!(text, "  {title}");
         let mut folder: Vec<&str> = Vec::new();
         for edit in edits {
-            let parts: Vec<&str> = edit.path.trim_start_matches('/').split('/').collect();
-            let (name, parents) = parts.split_last().unwrap_or((&"", &[]));
-            let shared = folder.iter().zip(parents).take_while(|(a, b)| a == b).count();
+            let path = edit.path.trim_start_matches('/');
+            let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let parents: Vec<&str> = parents.split('/').filter(|part| !part.is_empty()).collect();
+            let shared = folder.iter().zip(&parents).take_while(|(a, b)| a == b).count();
             for (depth, parent) in parents.iter().enumerate().skip(shared) {
                 let _ = writeln!(text, "  {:23}{}{parent}/", "", indent(depth));
             }
-            folder = parents.to_vec();
             let _ = writeln!(text, "  {}{}{}", columns(edit), indent(parents.len()), leaf(edit, name));
+            folder = parents;
             if matches!(edit.action, Action::Directory(_)) {
                 folder.push(name);
             }
@@ -112,13 +121,16 @@ pub(crate) fn tree(plan: &Plan) -> String {
     text
 }
 
+fn octal_mode(attributes: &Attributes) -> String {
+    format!("{:04o}", attributes.mode)
+}
+
 fn indent(depth: usize) -> String {
     "  ".repeat(depth)
 }
 
-/// Kind, mode and size in 23 columns.
+/// Type, mode and size in 23 columns.
 fn columns(edit: &Edit) -> String {
-    let shown = shown(edit);
     let mark = match edit.action {
         Action::Directory(_) => 'd',
         Action::File(..) => '-',
@@ -129,7 +141,8 @@ fn columns(edit: &Edit) -> String {
         Action::File(content, _) => content.size().map_or_else(|| "?".to_owned(), text::size),
         _ => String::new(),
     };
-    format!("{mark} {:<6}{size:>12}   ", shown.mode.unwrap_or_default())
+    let mode = attributes(edit).map_or_else(String::new, octal_mode);
+    format!("{mark} {mode:<6}{size:>12}   ")
 }
 
 fn leaf(edit: &Edit, name: &str) -> String {

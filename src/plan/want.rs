@@ -1,14 +1,14 @@
-//! Files that a plan needs from the network or from the user, before they are there.
+//! Files that a plan needs from the network or from the user, before they are fetched.
 
 use super::{Attributes, FileContent};
 use crate::digest::Sha256;
 use crate::error::Explain;
 
-/// A file that an overlay wants fetched for a node.
+/// A file that an overlay needs for a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Want {
     pub(crate) overlay: String,
-    /// Its path in the image.
+    /// The path in the image.
     pub(crate) path: String,
     pub(crate) attributes: Attributes,
     pub(crate) url: String,
@@ -21,33 +21,32 @@ pub(crate) struct Want {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Proof {
     Sha256(Sha256),
-    /// By the line of `name` in the checksum file at `url`; the lock keeps the hash from then on.
+    /// By the line for `name` in the checksum file at `url`. The lock file keeps the hash after the first fetch.
     Sums {
         url: String,
         name: String,
     },
-    /// The file is an OpenPGP key with this fingerprint.
+    /// An OpenPGP key with this fingerprint.
     Fingerprint(String),
-    /// The user's own file: not verified.
+    /// A file of the user, not verified.
     Local,
-    /// No hash is known: an error when it is fetched.
+    /// No hash is known; fetching is an error.
     Nothing,
 }
 
-/// Wanted files that were fetched.
+/// Access to fetched files.
 pub(crate) trait Assets {
-    /// The content for `want`.
     fn get(&self, want: &Want) -> Result<FileContent, NotFetched>;
 }
 
-/// A file that a plan needs and that was not fetched.
+/// A plan needs a file that was not fetched.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` was not fetched")]
 pub(crate) struct NotFetched(pub(crate) String);
 
 impl Explain for NotFetched {}
 
-/// Stands for files that are not fetched yet, when a plan is only checked.
+/// Gives every file as [`FileContent::Pending`], for plans that are only checked or shown.
 pub(crate) struct Unfetched;
 
 impl Assets for Unfetched {

@@ -55,7 +55,7 @@ impl NodeImages<'_> {
         let writes = self.write(plan, &raw)?;
         let size = self.base.prepared.raw_size;
         let task = self.progress.start(&format!("{}: hashing", plan.node), Some(size));
-        let sha256 = hash::of_sparse(raw.file(), &*task)?;
+        let sha256 = hash::of_sparse(raw.file(), &*task).map_err(FileError::new("read", raw.path()))?;
         task.finish();
         let image = FileRecord { file: name.clone(), size, sha256 };
         let (image_file, compressed) = if self.format == ImageFormat::Raw {

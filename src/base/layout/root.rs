@@ -7,7 +7,7 @@ use super::probe::{self, PartitionContent};
 use super::{LayoutError, Probed};
 use crate::disk::ext4::Reader;
 
-/// A partition as `root=` names it (Linux, init/do_mounts.c, and `initramfs-tools`).
+/// A partition as `root=` names it (Linux, `init/do_mounts.c`, and `initramfs-tools`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum RootName<'a> {
     Label(&'a str),

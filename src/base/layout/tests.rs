@@ -1,5 +1,5 @@
 use super::*;
-use crate::disk::testing::{Image, run};
+use crate::disk::testing::{TestImage, run};
 use crate::error::Explain;
 
 const MIB: u64 = 1 << 20;
@@ -8,8 +8,8 @@ const BOOT: (u64, u64) = (1, 40);
 const ROOT: (u64, u64) = (41, 16);
 
 /// A FAT16 with these files.
-fn fat(files: &[(&str, &str)]) -> Option<Image> {
-    let image = Image::empty(BOOT.1 * MIB);
+fn fat(files: &[(&str, &str)]) -> Option<TestImage> {
+    let image = TestImage::empty(BOOT.1 * MIB);
     let path = image.arg();
     run("mkfs.vfat", &["-F", "16", "-s", "16", "-n", "RASPIFIRM", &path], "")?;
     for (name, content) in files {
@@ -20,8 +20,8 @@ fn fat(files: &[(&str, &str)]) -> Option<Image> {
 }
 
 /// An ext4 of `size` MiB, with a system on it or without.
-fn ext4(label: &str, size: u64, has_system: bool) -> Option<Image> {
-    let image = Image::empty(size * MIB);
+fn ext4(label: &str, size: u64, has_system: bool) -> Option<TestImage> {
+    let image = TestImage::empty(size * MIB);
     let tree = tempfile::tempdir().expect("a folder");
     if has_system {
         std::fs::create_dir(tree.path().join("etc")).expect("a folder");
@@ -33,8 +33,8 @@ fn ext4(label: &str, size: u64, has_system: bool) -> Option<Image> {
 }
 
 /// A disk with these at the two places, in an MBR or a GPT; in the latter the boot partition is number 15.
-fn disk(gpt: bool, boot: &Image, root: &Image) -> Option<Image> {
-    let image = Image::empty(60 * MIB);
+fn disk(gpt: bool, boot: &TestImage, root: &TestImage) -> Option<TestImage> {
+    let image = TestImage::empty(60 * MIB);
     if gpt {
         let args = ["-n", "15:1M:+40M", "-t", "15:0700", "-n", "1:41M:+16M", "-h", "15:1:EE", &image.arg()];
         run("sgdisk", &args, "")?;
@@ -48,7 +48,7 @@ fn disk(gpt: bool, boot: &Image, root: &Image) -> Option<Image> {
 }
 
 /// An MBR disk with the boot FAT, the root and a larger data partition as number 3.
-fn disk_with_data(boot: &Image, root: &Image, data: &Image) -> Option<Image> {
+fn disk_with_data(boot: &TestImage, root: &TestImage, data: &TestImage) -> Option<TestImage> {
     let image = disk(false, boot, root)?;
     image.file().set_len((57 + data.len() / MIB + 1) * MIB).expect("longer");
     let script = format!("start=57MiB, size={}MiB, type=83\n", data.len() / MIB);
@@ -57,7 +57,7 @@ fn disk_with_data(boot: &Image, root: &Image, data: &Image) -> Option<Image> {
     Some(image)
 }
 
-fn find_in(image: &Image) -> Result<Layout, LayoutError> {
+fn find_in(image: &TestImage) -> Result<Layout, LayoutError> {
     find(&image.file(), image.len())
 }
 
@@ -95,7 +95,7 @@ fn root_of_the_command_line_wins_over_a_larger_data_partition() {
 #[test]
 fn root_that_is_missing_or_ambiguous_is_named() {
     let Some((root, data)) = ext4("root", ROOT.1, true).zip(ext4("data", 24, false)) else { return };
-    let refused = |words: &str, root: &Image, data: &Image| {
+    let refused = |words: &str, root: &TestImage, data: &TestImage| {
         let boot = fat(&[("cmdline.txt", words)])?;
         Some(find_in(&disk_with_data(&boot, root, data)?).expect_err("no root").to_string())
     };
@@ -123,17 +123,17 @@ fn root_that_is_missing_or_ambiguous_is_named() {
 fn missing_partitions_are_named_with_those_that_exist() {
     let parts = fat(&[("sysconf.txt", "")]).zip(fat(&[("readme.txt", "")]));
     let old = || {
-        let image = Image::empty(ROOT.1 * MIB);
+        let image = TestImage::empty(ROOT.1 * MIB);
         run("mkfs.ext4", &["-q", "-t", "ext3", "-L", "old", &image.arg()], "")?;
         Some(image)
     };
     let Some(((boot, plain), (root, old))) = parts.zip(ext4("root", ROOT.1, true).zip(old())) else { return };
-    let refused = |boot: &Image, root: &Image| {
+    let refused = |boot: &TestImage, root: &TestImage| {
         let error = find_in(&disk(false, boot, root)?).expect_err("no base");
         assert!(error.hint().is_some());
         Some(error.to_string())
     };
-    let Some(text) = refused(&Image::empty(MIB), &root) else { return };
+    let Some(text) = refused(&TestImage::empty(MIB), &root) else { return };
     assert_eq!(
         text,
         "the image has no FAT16 or FAT32 partition to boot from; it has partition 1: nothing but zeros, \

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::disk::testing::{Lies, run};
+use crate::disk::testing::{Corruptor, run};
 
 /// The form of the file as it ships.
 const TEMPLATE: &str = "\
@@ -71,9 +71,10 @@ fn perl_itself_agrees() {
         "hostname", "Root_PW", "a", "=", "=", "#", "\n", "\n", " ", "\t", "\r", "\x0b", "0", "\u{feff}",
         "\"", "é",
     ];
-    let mut lies = Lies::new(7);
-    let texts: Vec<String> =
-        (0..3000).map(|_| (0..lies.below(14)).map(|_| PIECES[lies.below(PIECES.len())]).collect()).collect();
+    let mut random = Corruptor::new(7);
+    let texts: Vec<String> = (0..3000)
+        .map(|_| (0..random.below(14)).map(|_| PIECES[random.below(PIECES.len())]).collect())
+        .collect();
     let Some(said) = run("perl", &["-MIO::Handle", "-e", PERL], &texts.join("\0")) else { return };
     for (text, said) in texts.iter().zip(said.split('\0')) {
         let ours: Vec<_> = read(text.as_bytes()).iter().map(|(k, v)| format!("{k}\u{1}{v}\u{2}")).collect();

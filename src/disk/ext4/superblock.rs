@@ -1,12 +1,14 @@
-//! The superblock: sizes, what is free, and whether the file system may be written at all.
+//! The superblock: sizes, free space, and whether the file system may be written.
 //!
 //! Offsets are those of `struct ext4_super_block` in the kernel's documentation
 //! (filesystems/ext4, "The Super Block").
 
-use super::Ext4Error;
+use uuid::Uuid;
+
+use super::error::{Ext4Error, FeatureProblem, SuperblockError, Unclean};
 use crate::disk::window::Window;
 
-/// Bytes from the start of the partition.
+/// In bytes from the start of the partition.
 const OFFSET: u64 = 1024;
 const MAGIC: u16 = 0xEF53;
 const STATE_CLEAN: u16 = 1;
@@ -15,17 +17,17 @@ const COMPAT_HAS_JOURNAL: u32 = 0x4;
 const INCOMPAT_RECOVER: u32 = 0x4;
 const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
 const INCOMPAT_64BIT: u32 = 0x80;
-/// All that ext3 knows.
+/// Features of ext3; any other feature makes an ext4.
 const EXT3_INCOMPAT: u32 = 0x2 | 0x4 | 0x10;
 const EXT3_RO_COMPAT: u32 = 0x1 | 0x2 | 0x4;
 const RO_COMPAT_ORPHAN_PRESENT: u32 = 0x10000;
 const INCOMPAT_FILETYPE: u32 = 0x2;
 const INCOMPAT_EXTENTS: u32 = 0x40;
-/// Features that reader and writer both know and keep in order; what is compatible needs no knowledge.
+/// Features that reader and writer both support; compatible features need no support.
 const KNOWN_INCOMPAT: u32 = INCOMPAT_FILETYPE | INCOMPAT_EXTENTS | INCOMPAT_64BIT | 0x200 | 0x2000;
 const KNOWN_RO_COMPAT: u32 = 0x1 | 0x2 | 0x8 | 0x10 | 0x20 | 0x40 | 0x400;
 
-/// Names of the features that `dumpe2fs` prints, by word and bit.
+/// The feature names of `dumpe2fs`, by word (compat, incompat, `ro_compat`) and bit.
 const FEATURES: [&[(u32, &str)]; 3] = [
     &[
         (0x4, "has_journal"),
@@ -68,29 +70,25 @@ const FEATURES: [&[(u32, &str)]; 3] = [
     ],
 ];
 
-/// What this tool wants to know of a superblock.
+/// Facts from a superblock, for `inspect` and the checks before writing.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Superblock {
     /// In bytes: 1024 to 65536.
     pub(crate) block_size: u32,
-    /// Of `block_size` bytes.
     pub(crate) blocks: u64,
-    /// Blocks that nobody uses, those kept for root included.
+    /// Includes the blocks reserved for root.
     pub(crate) free_blocks: u64,
-    /// How many inodes there are.
     pub(crate) inodes: u32,
-    /// Inodes that nobody uses.
     pub(crate) free_inodes: u32,
-    /// The volume's name.
     pub(crate) label: String,
-    /// In its usual form.
     pub(crate) uuid: String,
     /// Last write, in seconds since 1970.
     pub(crate) written: u32,
-    /// `dumpe2fs`'s names.
+    /// The names of `dumpe2fs`.
     pub(crate) features: Vec<&'static str>,
     #[serde(skip)]
     state: u16,
+    /// Compat, incompat and `ro_compat`.
     #[serde(skip)]
     words: [u32; 3],
     #[serde(skip)]
@@ -98,32 +96,28 @@ pub(crate) struct Superblock {
 }
 
 impl Superblock {
-    /// Reads and checks it against the size of its partition.
+    /// Reads the superblock and checks its size against the partition's.
     pub(crate) fn read(window: &Window) -> Result<Self, Ext4Error> {
         let mut raw = [0u8; 1024];
-        window.read_exact_at(OFFSET, &mut raw).map_err(|e| Ext4Error::NotExt4(e.to_string()))?;
+        window.read_exact_at(OFFSET, &mut raw).map_err(SuperblockError::Read)?;
         let sb = Self::parse(&raw)?;
-        let bytes = sb.blocks.checked_mul(u64::from(sb.block_size));
-        if bytes.is_none_or(|b| b > window.len()) {
-            let claims = bytes.map_or("more bytes than there are numbers".into(), |b| format!("{b} bytes"));
-            return Err(Ext4Error::NotExt4(format!(
-                "it claims {claims}, its partition has {}",
-                window.len()
-            )));
+        let (blocks, block_size, partition) = (sb.blocks, sb.block_size, window.len());
+        let bytes = blocks.checked_mul(u64::from(block_size));
+        if bytes.is_none_or(|bytes| bytes > partition) {
+            return Err(SuperblockError::LargerThanPartition { blocks, block_size, partition }.into());
         }
         Ok(sb)
     }
 
-    fn parse(raw: &[u8; 1024]) -> Result<Self, Ext4Error> {
-        let wrong = |what: String| Err(Ext4Error::NotExt4(what));
+    fn parse(raw: &[u8; 1024]) -> Result<Self, SuperblockError> {
         let u16_at = |at: usize| u16::from_le_bytes([raw[at], raw[at + 1]]);
         let u32_at = |at: usize| u32::from_le_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);
         if u16_at(0x38) != MAGIC {
-            return wrong(format!("its magic is {:#06x}, not {MAGIC:#06x}", u16_at(0x38)));
+            return Err(SuperblockError::Magic(u16_at(0x38)));
         }
         let log = u32_at(0x18);
         if log > 6 {
-            return wrong(format!("its block size is 2^{} bytes", u64::from(log) + 10));
+            return Err(SuperblockError::BlockSize(u64::from(log) + 10));
         }
         let words = [u32_at(0x5C), u32_at(0x60), u32_at(0x64)];
         let high = |at: usize| if words[1] & INCOMPAT_64BIT == 0 { 0 } else { u64::from(u32_at(at)) << 32 };
@@ -134,7 +128,7 @@ impl Superblock {
             inodes: u32_at(0x0),
             free_inodes: u32_at(0x10),
             label: text(&raw[0x78..0x88]),
-            uuid: uuid(&raw[0x68..0x78]),
+            uuid: Uuid::from_bytes(std::array::from_fn(|index| raw[0x68 + index])).to_string(),
             written: u32_at(0x30),
             features: features(words),
             state: u16_at(0x3A),
@@ -142,54 +136,50 @@ impl Superblock {
             last_orphan: u32_at(0xE8),
         };
         if sb.blocks == 0 || sb.inodes == 0 || sb.free_blocks > sb.blocks || sb.free_inodes > sb.inodes {
-            return wrong("its counts contradict each other".into());
+            return Err(SuperblockError::Counts);
         }
         if u32_at(0x20) == 0 || u32_at(0x28) == 0 {
-            return wrong("its block groups are empty".into());
+            return Err(SuperblockError::EmptyGroups);
         }
         Ok(sb)
     }
 
-    /// Refuses a file system that wasn't unmounted in peace: replaying its journal is the kernel's work.
+    /// Refuses a file system that was not cleanly unmounted: replaying the journal is the kernel's task.
     pub(crate) fn require_clean(&self) -> Result<(), Ext4Error> {
         let Self { state, words, .. } = self;
         if words[1] & INCOMPAT_JOURNAL_DEV != 0 {
-            return Err(Ext4Error::Unclean("it is an external journal"));
+            return Err(Unclean::ExternalJournal.into());
         }
         if words[1] & INCOMPAT_RECOVER != 0 {
-            return Err(Ext4Error::Unclean("its journal needs recovery"));
+            return Err(Unclean::NeedsRecovery.into());
         }
         if state & STATE_ERRORS != 0 {
-            return Err(Ext4Error::Unclean("it records errors"));
+            return Err(Unclean::Errors.into());
         }
         if state & STATE_CLEAN == 0 {
-            return Err(Ext4Error::Unclean("it was not unmounted"));
+            return Err(Unclean::NotUnmounted.into());
         }
         if self.last_orphan != 0 || words[2] & RO_COMPAT_ORPHAN_PRESENT != 0 {
-            return Err(Ext4Error::Unclean("it has orphaned inodes"));
+            return Err(Unclean::Orphans.into());
         }
         Ok(())
     }
 
-    /// Refuses a file system with features that can't be read or written here, by their names.
+    /// Refuses a file system with features that the reader or the writer doesn't support.
     pub(crate) fn require_known_features(&self) -> Result<(), Ext4Error> {
         let [_, incompat, ro_compat] = self.words;
         let unknown = [0, incompat & !(KNOWN_INCOMPAT | INCOMPAT_RECOVER), ro_compat & !KNOWN_RO_COMPAT];
-        let mut names: Vec<String> =
-            features(unknown).into_iter().map(|name| format!("has `{name}`")).collect();
-        let named: [u32; 3] = FEATURES.map(|all| all.iter().fold(0, |bits, (bit, _)| bits | bit));
-        for (word, named) in unknown.into_iter().zip(named).filter(|(word, named)| word & !named != 0) {
-            names.push(format!("has features without a name here ({:#x})", word & !named));
-        }
-        for (bit, name) in [(INCOMPAT_EXTENTS, "extent"), (INCOMPAT_FILETYPE, "filetype")] {
-            if incompat & bit == 0 {
-                names.push(format!("lacks `{name}`"));
-            }
-        }
-        if names.is_empty() { Ok(()) } else { Err(Ext4Error::Features(names.join(" and "))) }
+        let mut problems: Vec<_> = features(unknown).into_iter().map(FeatureProblem::Unsupported).collect();
+        let named = FEATURES.map(|all| all.iter().fold(0, |bits, (bit, _)| bits | bit));
+        let unnamed = unknown.into_iter().zip(named).map(|(word, named)| word & !named);
+        problems.extend(unnamed.filter(|bits| *bits != 0).map(FeatureProblem::UnknownBits));
+        let required = [(INCOMPAT_EXTENTS, "extent"), (INCOMPAT_FILETYPE, "filetype")];
+        let missing = required.into_iter().filter(|(bit, _)| incompat & bit == 0);
+        problems.extend(missing.map(|(_, name)| FeatureProblem::Missing(name)));
+        if problems.is_empty() { Ok(()) } else { Err(Ext4Error::Features(problems)) }
     }
 
-    /// `ext2`, `ext3` or `ext4`, by the features that `blkid` tells them apart by.
+    /// `ext2`, `ext3` or `ext4`, by the same features as `blkid`.
     pub(crate) fn version(&self) -> &'static str {
         let [compat, incompat, ro_compat] = self.words;
         let newer = incompat & !EXT3_INCOMPAT != 0 || ro_compat & !EXT3_RO_COMPAT != 0;
@@ -211,15 +201,4 @@ fn features(words: [u32; 3]) -> Vec<&'static str> {
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
-}
-
-fn uuid(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for (i, byte) in bytes.iter().enumerate() {
-        if matches!(i, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
 }

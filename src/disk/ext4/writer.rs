@@ -1,10 +1,10 @@
-//! Writes ext4 through rust-fs-ext4, the one door to it: another writer would stand here.
+//! Writes ext4 through rust-fs-ext4. No other file uses that crate, so that another writer can replace it.
 //!
-//! Two of its habits are dealt with: file data goes through the journal, which keeps copies (of secrets
-//! too), so the journal is wiped behind its own superblock at the end; and a replacement in one
-//! transaction must fit the journal, so content is written in pieces.
+//! rust-fs-ext4 writes file data through the journal. The journal then has copies of the data, secrets included,
+//! so [`Writer::finish`] zeroes all of its blocks but its superblock. A transaction must fit the journal, so
+//! content is written in pieces.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,24 +17,23 @@ use crate::disk::window::Window;
 use crate::guard;
 use crate::plan::Attributes;
 
-/// Small enough for the smallest journal that `mkfs.ext4` makes (4 MiB, of which a transaction may take a
-/// quarter).
+/// Fits the smallest journal of `mkfs.ext4`: 4 MiB, of which a transaction may take a quarter.
 const PIECE: usize = 512 << 10;
 const JOURNAL_INODE: u32 = 8;
 const HAS_JOURNAL: u32 = 0x4;
-/// The first number given to new inodes; any will do, as long as it is always the same.
+/// The generation of the first new inode. It is arbitrary, but constant: equal inputs give equal bytes.
 const FIRST_GENERATION: u32 = 0x6d61_6769;
 
-/// A file system opened for writing. Nothing counts until [`Writer::finish`] has returned.
+/// A file system opened for writing. It is complete only when [`Writer::finish`] has returned.
 pub(crate) struct Writer {
     fs: Filesystem,
     window: Arc<Window>,
     stamp: i64,
 }
 
-struct Device(Arc<Window>);
+struct WindowDevice(Arc<Window>);
 
-impl BlockDevice for Device {
+impl BlockDevice for WindowDevice {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> fs_ext4::Result<()> {
         Ok(self.0.read_exact_at(offset, buf)?)
     }
@@ -49,13 +48,13 @@ impl BlockDevice for Device {
     }
 }
 
-/// Neither clock nor randomness: the same image gives the same bytes.
-struct Still {
+/// A fixed clock and counted inode generations: equal inputs give equal bytes.
+struct FixedRuntime {
     seconds: i64,
     generation: AtomicU32,
 }
 
-impl Runtime for Still {
+impl Runtime for FixedRuntime {
     fn now_unix_seconds(&self) -> i64 {
         self.seconds
     }
@@ -67,28 +66,29 @@ impl Runtime for Still {
 type Result<T> = std::result::Result<T, Ext4Error>;
 
 impl Writer {
-    /// Opens a clean file system; `stamp` is the time given to all that is written, in seconds since 1970.
+    /// Opens a clean file system; `stamp`, in seconds since 1970, becomes the time of everything written.
     pub(crate) fn open(window: Window, stamp: i64) -> Result<Self> {
         Superblock::read(&window)?.require_clean()?;
         let window = Arc::new(window);
-        let device = Arc::new(Device(Arc::clone(&window)));
-        let still = Arc::new(Still { seconds: stamp, generation: AtomicU32::new(FIRST_GENERATION) });
-        let fs = call("/", || Filesystem::mount_with_runtime(device, still))?;
+        let device = Arc::new(WindowDevice(Arc::clone(&window)));
+        let generation = AtomicU32::new(FIRST_GENERATION);
+        let runtime = Arc::new(FixedRuntime { seconds: stamp, generation });
+        let fs = call("/", || Filesystem::mount_with_runtime(device, runtime))?;
         Ok(Self { fs, window, stamp })
     }
 
-    /// A folder; an existing one gets the attributes.
+    /// Creates a directory, or sets the attributes of an existing one.
     pub(crate) fn directory(&self, path: &str, attributes: Attributes) -> Result<()> {
         let inode = match self.lookup(path)? {
             Some((inode, FileKind::Directory)) => inode,
-            Some(_) => return Err(in_the_way(path)),
+            Some(_) => return Err(Ext4Error::OtherType(path.to_owned())),
             None => call(path, || self.fs.apply_mkdir(path, attributes.mode))?,
         };
-        self.dress(path, inode, attributes)
+        self.set_attributes(path, inode, attributes)
     }
 
-    /// A file of `length` bytes from `source`, in the place of an existing one. A file is replaced rather
-    /// than rewritten, so that another name of the old one (a hard link) keeps its content.
+    /// Creates a file of `length` bytes from `source`. An existing file is unlinked first, so that its other
+    /// hard links keep their content.
     pub(crate) fn file(
         &self,
         path: &str,
@@ -99,7 +99,7 @@ impl Writer {
         match self.lookup(path)? {
             None => {}
             Some((_, FileKind::File)) => call(path, || self.fs.apply_unlink(path))?,
-            Some(_) => return Err(in_the_way(path)),
+            Some(_) => return Err(Ext4Error::OtherType(path.to_owned())),
         }
         let inode = call(path, || self.fs.apply_create(path, attributes.mode))?;
         let mut piece = vec![0; PIECE.min(usize::try_from(length).unwrap_or(PIECE)).max(1)];
@@ -112,35 +112,34 @@ impl Writer {
             call(path, || self.fs.apply_pwrite_ino(inode, offset, &piece[..count]))?;
             offset += count as u64;
         }
-        self.dress(path, inode, attributes)
+        self.set_attributes(path, inode, attributes)
     }
 
-    /// A symlink, in the place of an existing one or of a file.
+    /// Creates a symlink; an existing symlink or file is unlinked first.
     pub(crate) fn symlink(&self, path: &str, target: &str) -> Result<()> {
         match self.lookup(path)? {
             None => {}
             Some((_, FileKind::Symlink | FileKind::File)) => call(path, || self.fs.apply_unlink(path))?,
-            Some(_) => return Err(in_the_way(path)),
+            Some(_) => return Err(Ext4Error::OtherType(path.to_owned())),
         }
         call(path, || self.fs.apply_symlink(target, path)).map(drop)
     }
 
-    /// Makes it all count and leaves no copy in the journal.
+    /// Writes what is still in memory and clears the journal.
     pub(crate) fn finish(self) -> Result<()> {
         let Self { fs, window, .. } = self;
         let journal = journal_blocks(&fs)?;
-        let block_size = u64::from(fs.sb.block_size());
+        let block_size = fs.sb.block_size();
         call("/", || fs.finish())?;
-        wipe(&window, &journal, block_size)
+        zero_blocks(&window, &journal, block_size).map_err(Ext4Error::Journal)
     }
 
     fn lookup(&self, path: &str) -> Result<Option<(u32, FileKind)>> {
-        let found = guarded(path, || self.fs.lookup_path_bytes(path.as_bytes()))?;
-        let inode = match found {
-            Ok(inode) => inode,
-            Err(FsError::NotFound | FsError::NotADirectory) => return Ok(None),
-            Err(e) => return Err(failed(path, &e)),
-        };
+        let found = call(path, || match self.fs.lookup_path_bytes(path.as_bytes()) {
+            Err(FsError::NotFound | FsError::NotADirectory) => Ok(None),
+            other => other.map(Some),
+        })?;
+        let Some(inode) = found else { return Ok(None) };
         let stat = call(path, || self.fs.stat_ino(inode))?;
         let kind = if stat.is_dir() {
             FileKind::Directory
@@ -154,29 +153,26 @@ impl Writer {
         Ok(Some((inode, kind)))
     }
 
-    fn dress(&self, path: &str, inode: u32, attributes: Attributes) -> Result<()> {
+    fn set_attributes(&self, path: &str, inode: u32, attributes: Attributes) -> Result<()> {
         let Attributes { mode, uid, gid } = attributes;
-        // chown first: it drops the set-id bits, as Linux does.
+        // chown clears the set-id bits, as Linux does, so chmod comes second.
         call(path, || self.fs.apply_chown_ino(inode, uid, gid))?;
         call(path, || self.fs.apply_chmod_ino(inode, mode))?;
         call(path, || self.fs.apply_utimens_ino(inode, self.stamp, 0, self.stamp, 0))
     }
 }
 
-/// Where the journal lies, its first block (its superblock) left out.
+/// The journal's blocks without the first one, its superblock.
 fn journal_blocks(fs: &Filesystem) -> Result<Vec<u64>> {
-    let path = "the journal";
+    let path = "<journal inode>";
     if fs.sb.feature_compat & HAS_JOURNAL == 0 {
         return Ok(Vec::new());
     }
-    // Not `stat_ino`: for that, a reserved inode isn't there.
+    // `stat_ino` refuses reserved inodes.
     let (inode, _) = call(path, || fs.read_inode_verified(JOURNAL_INODE))?;
     let blocks = inode.size / u64::from(fs.sb.block_size());
     if blocks > fs.sb.blocks_count {
-        return Err(Ext4Error::Damaged {
-            path: path.into(),
-            why: "it is larger than the file system".into(),
-        });
+        return Err(Ext4Error::JournalSize);
     }
     let mut found = Vec::new();
     for logical in 1..blocks {
@@ -185,34 +181,23 @@ fn journal_blocks(fs: &Filesystem) -> Result<Vec<u64>> {
     Ok(found)
 }
 
-/// Zeroes blocks that aren't zero; those that are may be holes and stay so.
-fn wipe(window: &Window, blocks: &[u64], block_size: u64) -> Result<()> {
-    let failed = |e: std::io::Error| Ext4Error::Write { path: "the journal".into(), why: e.to_string() };
-    let size = usize::try_from(block_size).unwrap_or(4096);
-    let (mut content, zeros) = (vec![0; size], vec![0; size]);
+/// Zeroes blocks. Blocks of zeros aren't written: they may be holes of a sparse image.
+fn zero_blocks(window: &Window, blocks: &[u64], block_size: u32) -> io::Result<()> {
+    let (mut content, zeros) = (vec![0; block_size as usize], vec![0; block_size as usize]);
     for block in blocks {
-        let at = block.saturating_mul(block_size);
-        window.read_exact_at(at, &mut content).map_err(failed)?;
+        let at = block.saturating_mul(block_size.into());
+        window.read_exact_at(at, &mut content)?;
         if content != zeros {
-            window.write_all_at(at, &zeros).map_err(failed)?;
+            window.write_all_at(at, &zeros)?;
         }
     }
     Ok(())
 }
 
-fn guarded<T>(path: &str, work: impl FnOnce() -> T) -> Result<T> {
-    guard::catch("rust-fs-ext4", work)
-        .map_err(|e| Ext4Error::Damaged { path: path.to_owned(), why: e.to_string() })
-}
-
+/// Calls rust-fs-ext4; a panic counts as damage of the file system.
 fn call<T>(path: &str, work: impl FnOnce() -> fs_ext4::Result<T>) -> Result<T> {
-    guarded(path, work)?.map_err(|e| failed(path, &e))
-}
-
-fn failed(path: &str, error: &FsError) -> Ext4Error {
-    Ext4Error::Write { path: path.to_owned(), why: error.to_string() }
-}
-
-fn in_the_way(path: &str) -> Ext4Error {
-    Ext4Error::Write { path: path.to_owned(), why: "something of another kind is in the way".into() }
+    let path = || path.to_owned();
+    guard::catch("rust-fs-ext4", work)
+        .map_err(|panicked| Ext4Error::Damaged { path: path(), cause: panicked.into() })?
+        .map_err(|error| Ext4Error::Write { path: path(), cause: error.into() })
 }

@@ -6,44 +6,46 @@ use std::rc::Rc;
 
 use crate::disk::window::Window;
 
-/// Bytes in a block, and how many blocks are kept; a block's number decides on its place.
+/// Bytes in a block.
 const BLOCK: u64 = 4096;
-const BLOCKS: usize = 16;
+/// Number of places; a block's number modulo this is its place.
+const PLACES: usize = 16;
 
-/// Reads by blocks; writes go through at once.
-pub(super) struct Cached {
+/// Reads whole blocks; writes pass through.
+pub(super) struct CachedWindow {
     window: Window,
     position: u64,
-    /// A block's number and bytes.
+    /// In each place a block's number and bytes.
     blocks: Vec<Option<(u64, Vec<u8>)>>,
-    stale: Written,
+    invalidation: Invalidation,
 }
 
-/// Says that something was written around the cache.
+/// Empties the cache before its next read, for writes that bypass it.
 #[derive(Clone, Default)]
-pub(super) struct Written(Rc<Cell<bool>>);
+pub(super) struct Invalidation(Rc<Cell<bool>>);
 
-impl Written {
-    pub(super) fn tell(&self) {
+impl Invalidation {
+    pub(super) fn request(&self) {
         self.0.set(true);
     }
 }
 
-impl Cached {
-    pub(super) fn new(window: Window) -> (Self, Written) {
-        let stale = Written::default();
-        (Self { window, position: 0, blocks: vec![None; BLOCKS], stale: stale.clone() }, stale)
+impl CachedWindow {
+    pub(super) fn new(window: Window) -> (Self, Invalidation) {
+        let invalidation = Invalidation::default();
+        let blocks = vec![None; PLACES];
+        (Self { window, position: 0, blocks, invalidation: invalidation.clone() }, invalidation)
     }
 
-    /// The bytes from the position to the end of its block.
+    /// The bytes from the position to the end of its block; none at the end of the window.
     fn rest_of_block(&mut self) -> io::Result<&[u8]> {
-        if self.stale.0.take() {
+        if self.invalidation.0.take() {
             self.blocks.fill(None);
         }
         let number = self.position / BLOCK;
-        let place = &mut self.blocks[(number % BLOCKS as u64) as usize];
+        let place = &mut self.blocks[(number % PLACES as u64) as usize];
         let bytes = match place.take() {
-            Some((kept, bytes)) if kept == number => bytes,
+            Some((cached, bytes)) if cached == number => bytes,
             _ => {
                 let start = number * BLOCK;
                 let mut bytes = vec![0; self.window.len().saturating_sub(start).min(BLOCK) as usize];
@@ -56,7 +58,7 @@ impl Cached {
     }
 }
 
-impl Read for Cached {
+impl Read for CachedWindow {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let rest = self.rest_of_block()?;
         let count = rest.len().min(buf.len());
@@ -66,7 +68,7 @@ impl Read for Cached {
     }
 }
 
-impl Write for Cached {
+impl Write for CachedWindow {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.window.write_all_at(self.position, buf)?;
         let end = self.position + buf.len() as u64;
@@ -83,15 +85,9 @@ impl Write for Cached {
     }
 }
 
-impl Seek for Cached {
+impl Seek for CachedWindow {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let target = match to {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::Current(by) => self.position.checked_add_signed(by),
-            SeekFrom::End(by) => self.window.len().checked_add_signed(by),
-        };
-        let target = target.filter(|&offset| offset <= self.window.len());
-        self.position = target.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        self.position = self.window.offset(to, self.position)?;
         Ok(self.position)
     }
 }

@@ -1,25 +1,26 @@
-//! The one time that is given to all that is written.
+//! The time that fatfs gives to everything it writes.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use fatfs::{Date, DateTime, Time, TimeProvider};
+use time::UtcDateTime;
 
-/// 1980-01-01, where FAT's range begins, in seconds since 1970; it ends in 2107, behind that of `u32`.
+/// 1980-01-01, the beginning of FAT's range, in seconds since 1970. The range ends in 2107, after that of `u32`.
 const FIRST: u32 = 315_532_800;
-const DAY: u32 = 86_400;
 
 thread_local! {
     static NOW: Cell<u32> = const { Cell::new(FIRST) };
 }
 
-/// fatfs takes a clock for the life of the process and uses it in the thread that calls it.
+/// fatfs wants a clock of static lifetime and asks it in the thread that calls fatfs.
 #[derive(Debug)]
 pub(super) struct FixedClock;
 
 pub(super) static CLOCK: FixedClock = FixedClock;
 
 impl FixedClock {
-    /// Sets this thread's time, in seconds since 1970, UTC; what is before FAT's range becomes its beginning.
+    /// Sets this thread's time, in seconds since 1970, UTC; a time before FAT's range becomes its beginning.
     pub(super) fn set(stamp: u32) {
         NOW.set(stamp.max(FIRST));
     }
@@ -31,37 +32,22 @@ impl TimeProvider for FixedClock {
     }
 
     fn get_current_date_time(&self) -> DateTime {
-        date_time(NOW.get())
+        let now = UtcDateTime::UNIX_EPOCH + Duration::from_secs(NOW.get().into());
+        DateTime {
+            date: Date {
+                year: u16::try_from(now.year()).unwrap_or(u16::MAX),
+                month: u8::from(now.month()).into(),
+                day: now.day().into(),
+            },
+            time: Time {
+                hour: now.hour().into(),
+                min: now.minute().into(),
+                // Only creation times have a field for the odd second.
+                sec: u16::from(now.second()) & !1,
+                millis: 0,
+            },
+        }
     }
-}
-
-fn date_time(stamp: u32) -> DateTime {
-    let (days, seconds) = (stamp / DAY, stamp % DAY);
-    let small = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
-    let (year, month, day) = date(days);
-    DateTime {
-        date: Date { year: small(year), month: small(month), day: small(day) },
-        time: Time {
-            hour: small(seconds / 3600),
-            min: small(seconds / 60 % 60),
-            // The odd second would go into a field that only creation times have.
-            sec: small((seconds % 60) & !1),
-            millis: 0,
-        },
-    }
-}
-
-/// Year, month and day of a day since 1970-01-01: Hinnant's `civil_from_days`, without negative years.
-fn date(days: u32) -> (u32, u32, u32) {
-    // Counted from 0000-03-01, so that leap days come last in their year.
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (year_of_era + era * 400 + u32::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -69,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_those_of_the_calendar_within_the_range_of_fat() {
+    fn time_is_calendar_utc_within_the_range_of_fat() {
         let at = |stamp| {
             FixedClock::set(stamp);
             let DateTime { date, time } = CLOCK.get_current_date_time();

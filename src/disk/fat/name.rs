@@ -1,23 +1,21 @@
-//! Which names may be written: those that VFAT, Windows and fatfs all take.
+//! Which names may be written: those that VFAT, Windows and fatfs all allow.
 
 use super::FatError;
 
 /// UTF-16 units of a long name in one slot.
 const UNITS: usize = 13;
-/// Names of devices on Windows, with any extension.
+/// Device names of Windows, reserved with any extension.
 const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "COM", "LPT"];
 
-/// The names of a path from the root, each of them checked.
-pub(super) fn split(path: &str) -> Result<Vec<&str>, FatError> {
-    let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
-    if names.is_empty() {
-        return Err(FatError::Name { name: path.to_owned(), why: "is empty" });
-    }
+/// The names of the folders on a path and its last name, each of them checked.
+pub(super) fn split(path: &str) -> Result<(Vec<&str>, &str), FatError> {
+    let mut names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
     names.iter().try_for_each(|name| check(name))?;
-    Ok(names)
+    let last = names.pop().ok_or_else(|| FatError::Name { name: path.to_owned(), why: "is empty" })?;
+    Ok((names, last))
 }
 
-/// How many slots an entry of that name takes; fatfs writes a long name even where a short one would do.
+/// Slots for an entry of that name; fatfs writes a long name even where a short name would do.
 pub(super) fn slots(name: &str) -> usize {
     name.encode_utf16().count().div_ceil(UNITS) + 1
 }
@@ -25,24 +23,24 @@ pub(super) fn slots(name: &str) -> usize {
 fn check(name: &str) -> Result<(), FatError> {
     let legal = |c: char| match c {
         'a'..='z' | 'A'..='Z' | '0'..='9' => true,
-        // The replacement character stands for bytes that can't be read.
+        // U+FFFD stands for bytes that can't be decoded; fatfs takes no character above the BMP.
         '\u{FFFD}'.. => false,
         '\u{80}'.. => !c.is_control(),
         _ => "$%'-_@~`!(){}.^#& +,;=[]".contains(c),
     };
     let why = if matches!(name, "." | "..") {
-        "leads elsewhere"
+        "is `.` or `..`"
     } else if name.len() > 255 {
         "is longer than 255 bytes"
     } else if !name.chars().all(legal) {
-        "has a character that isn't allowed there"
+        "has a character that is not allowed"
     } else if name.starts_with(' ') || name.ends_with([' ', '.']) {
-        "begins with a blank or ends with a blank or a dot"
+        "begins with a space or ends with a space or a dot"
     } else if is_device(name) {
-        "is a device's name on Windows"
+        "is a device name on Windows"
     } else if name.rfind('.') == Some(0) && name.len() <= 4 {
-        // fatfs would give it a short name with nothing but an extension, which fsck.vfat refuses.
-        "has too little behind its dot and nothing in front of it"
+        // fatfs would write a short name of an extension alone, which fsck.vfat rejects.
+        "begins with a dot and has at most three characters after it"
     } else {
         return Ok(());
     };
@@ -50,7 +48,7 @@ fn check(name: &str) -> Result<(), FatError> {
 }
 
 fn is_device(name: &str) -> bool {
-    let base = name.split('.').next().unwrap_or_default().to_ascii_uppercase();
+    let base = name.split_once('.').map_or(name, |(base, _)| base).to_ascii_uppercase();
     DEVICES.iter().any(|device| match base.strip_prefix(device) {
         Some("") => !matches!(*device, "COM" | "LPT"),
         Some(digit) => {
@@ -65,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_checked_before_fatfs_sees_them() {
+    fn names_that_fatfs_or_windows_refuse_are_invalid() {
         for good in
             ["sysconf.txt", "a b", "vmlinuz-6.1.0-13-arm64", ".bashrc", "caf\u{e9}", "COMET", "console.txt"]
         {
@@ -91,7 +89,7 @@ mod tests {
         for bad in bad.into_iter().chain([long.as_str(), wide.as_str(), "\u{fffd}"]) {
             assert!(check(bad).is_err(), "{bad}");
         }
-        assert_eq!(split("/a//b/").expect("names"), ["a", "b"]);
+        assert_eq!(split("/a//b/").expect("names"), (vec!["a"], "b"));
         assert!(split("/").is_err());
         assert!(split("a/../b").is_err());
         assert_eq!([slots("a"), slots("1234567890123"), slots("12345678901234")], [2, 2, 3]);

@@ -1,75 +1,68 @@
-//! Reads a FAT within bounds: chains can't loop, folders can't nest or grow without end.
+//! Reads a FAT within bounds: cluster chains can't loop, and the size and depth of folders have limits.
 
 use std::io::Write;
 
 use serde::Serialize;
 
 use super::boot::Geometry;
-use super::directory::{Directory, Entry};
+use super::damage::FatDamage;
+use super::directory::{Directory, FatEntry};
 use super::{FatError, SLOT};
 use crate::disk::window::Window;
 
-/// No directory may be larger, in bytes.
+/// In bytes. The specification has the same limit.
 const MAX_DIRECTORY: u32 = 2 << 20;
-/// Folders within folders; a path has at most 260 characters.
+/// Depth of nested folders; a path has at most 260 characters.
 const MAX_DEPTH: usize = 32;
-/// Files and folders in all.
+/// Files and folders of a volume.
 #[cfg(test)]
 const MAX_ENTRIES: usize = 500_000;
-/// What [`Reader::read`] takes into memory, in bytes.
+/// Bytes that [`Reader::read`] takes into memory.
 const MAX_READ: u64 = 256 << 20;
-/// Bytes that are read at once.
-const CHUNK: u64 = 1 << 20;
+/// Bytes read at once.
+const CHUNK: u32 = 1 << 20;
 
-/// Facts about a volume.
+/// Facts about a volume, for `inspect`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct FatInfo {
     /// 16 or 32.
     pub(crate) bits: u8,
-    /// From the root directory, else from the boot sector; empty when there is none.
+    /// From the root directory, else from the boot sector; empty if neither has one.
     pub(crate) label: String,
     /// As `blkid` writes it: `ABCD-1234`.
-    pub(crate) volume_id: String,
-    /// Bytes in a cluster.
+    pub(super) volume_id: String,
     pub(crate) cluster_bytes: u32,
-    /// How many clusters there are.
     pub(crate) clusters: u32,
-    /// How many are free, counted in the allocation table.
+    /// Counted in the allocation table.
     pub(crate) free_clusters: u32,
-    /// The fixed root directory of FAT16.
-    pub(crate) root_slots: Option<RootSlots>,
-    /// Whether it wasn't unmounted properly.
+    /// Only FAT16 has a root directory of fixed size.
+    pub(super) root_slots: Option<RootSlots>,
+    /// The volume was not cleanly unmounted.
     pub(crate) dirty: bool,
 }
 
 /// The slots of FAT16's root directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(crate) struct RootSlots {
-    /// Slots in use: one for an entry and one for every 13 units of a long name.
-    pub(crate) used: usize,
-    /// Slots that there are.
-    pub(crate) total: usize,
+pub(super) struct RootSlots {
+    pub(super) used: usize,
+    pub(super) total: usize,
 }
 
 /// A FAT16 or FAT32 volume, open for reading. The allocation table is read once, directories and files when
-/// they are asked for.
+/// they are needed.
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(super) window: Window,
     pub(super) geometry: Geometry,
-    /// The allocation table: for each cluster the next one.
+    /// The allocation table: for each cluster the next one of its chain.
     pub(super) links: Vec<u32>,
 }
 
 /// A directory's first cluster; `None` is the root.
-pub(super) type Place = Option<u32>;
-
-fn damaged<T>(what: String) -> Result<T, FatError> {
-    Err(FatError::Damaged(what))
-}
+pub(super) type FirstCluster = Option<u32>;
 
 impl Reader {
-    /// Opens the volume that a window holds.
+    /// Opens the volume in `window`.
     pub(crate) fn open(window: Window) -> Result<Self, FatError> {
         let mut sector = [0; 512];
         if window.len() < 512 {
@@ -78,20 +71,18 @@ impl Reader {
         window.read_exact_at(0, &mut sector)?;
         let geometry = Geometry::parse(&sector, window.len())?;
         let width = usize::from(geometry.bits / 8);
-        // At most 64 MiB: the geometry bounds the number of clusters, and its table lies in the window.
+        // At most 64 MiB: the geometry limits the number of clusters.
         let mut table = vec![0; (geometry.clusters as usize + 2) * width];
         window.read_exact_at(geometry.table, &mut table)?;
-        let link = |bytes: &[u8]| match *bytes {
-            [a, b] => u16::from_le_bytes([a, b]).into(),
+        let links = if geometry.bits == 16 {
+            table.as_chunks().0.iter().map(|bytes| u16::from_le_bytes(*bytes).into()).collect()
+        } else {
             // The upper four bits are reserved.
-            [a, b, c, d] => u32::from_le_bytes([a, b, c, d]) & 0x0FFF_FFFF,
-            _ => 0,
+            table.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes) & 0x0FFF_FFFF).collect()
         };
-        let links = table.chunks_exact(width).map(link).collect();
         Ok(Self { window, geometry, links })
     }
 
-    /// Facts about it.
     pub(crate) fn info(&self) -> Result<FatInfo, FatError> {
         let root = self.directory(None, "/")?;
         let label = root.label.unwrap_or(self.geometry.label);
@@ -110,47 +101,48 @@ impl Reader {
         })
     }
 
-    /// The file or folder at a path with `/` between names, in any case; `None` when it isn't there.
-    pub(crate) fn find(&self, path: &str) -> Result<Option<Entry>, FatError> {
-        let (folder, name) = path.trim_matches('/').rsplit_once('/').unwrap_or(("", path.trim_matches('/')));
-        let Some(place) = self.place_of(folder)? else { return Ok(None) };
-        let entries = self.directory(place, folder)?.entries;
+    /// The file or folder at `path`, with `/` between names, in any case; `None` if it doesn't exist.
+    pub(crate) fn find(&self, path: &str) -> Result<Option<FatEntry>, FatError> {
+        let path = path.trim_matches('/');
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let Some(start) = self.find_folder(folder)? else { return Ok(None) };
+        let entries = self.directory(start, folder)?.entries;
         Ok(entries.into_iter().find(|entry| !entry.is_dot() && entry.is_called(name)))
     }
 
-    /// What is in a folder, in the order it is stored; `/` is the root.
-    pub(crate) fn list(&self, path: &str) -> Result<Vec<Entry>, FatError> {
-        let place = self.place_of(path)?.ok_or_else(|| FatError::NotFound(path.to_owned()))?;
-        let mut entries = self.directory(place, path)?.entries;
+    /// The entries of a folder in stored order; `/` is the root.
+    pub(crate) fn list(&self, path: &str) -> Result<Vec<FatEntry>, FatError> {
+        let start = self.find_folder(path)?.ok_or_else(|| FatError::NotFound(path.to_owned()))?;
+        let mut entries = self.directory(start, path)?.entries;
         entries.retain(|entry| !entry.is_dot());
         Ok(entries)
     }
 
-    /// A file's content, of at most 256 MiB.
+    /// The content of a file of at most 256 MiB.
     pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, FatError> {
         let entry = self.file_at(path)?;
         let bytes = u64::from(entry.size);
         if bytes > MAX_READ {
             return Err(FatError::TooLarge { path: path.to_owned(), bytes, limit: MAX_READ });
         }
-        // What the chain can't hold isn't asked for.
+        // The chain is checked first, so that no memory is taken for a wrong size.
         let chain = self.chain_of(&entry, path)?;
         let mut content = Vec::with_capacity(entry.size as usize);
-        self.copy(&chain, entry.size, path, &mut content)?;
+        self.copy(&chain, entry.size as usize, path, &mut content)?;
         Ok(content)
     }
 
-    /// All files and folders with their paths, sorted: a folder comes before what is in it.
+    /// All files and folders with their paths, sorted: a folder comes before its content.
     #[cfg(test)]
-    pub(crate) fn walk(&self) -> Result<Vec<(String, Entry)>, FatError> {
+    pub(super) fn walk(&self) -> Result<Vec<(String, FatEntry)>, FatError> {
         let mut found = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
         let mut waiting = vec![(None, String::new(), 0)];
-        while let Some((place, path, depth)) = waiting.pop() {
-            if !seen.insert(place) || depth > MAX_DEPTH {
-                return damaged(format!("the folder `{path}` holds itself"));
+        while let Some((start, path, depth)) = waiting.pop() {
+            if !seen.insert(start) || depth > MAX_DEPTH {
+                return Err(FatDamage::FolderLoop(path).into());
             }
-            for entry in self.directory(place, &path)?.entries {
+            for entry in self.directory(start, &path)?.entries {
                 if entry.is_dot() {
                     continue;
                 }
@@ -162,7 +154,7 @@ impl Reader {
                 found.push((path, entry));
             }
             if found.len() > MAX_ENTRIES {
-                return damaged(format!("it has more than {MAX_ENTRIES} entries"));
+                return Err(FatDamage::TooManyEntries(MAX_ENTRIES).into());
             }
         }
         found.sort_by(|one, other| one.0.cmp(&other.0));
@@ -175,16 +167,16 @@ impl Reader {
     }
 
     pub(super) fn is_dirty(&self) -> bool {
-        // Linux keeps the flag in the boot sector, Windows a clear bit in the table's second link.
+        // Linux sets a flag in the boot sector, Windows clears a bit in the table's second link.
         let clean = if self.geometry.bits == 16 { 0x8000 } else { 0x0800_0000 };
         self.geometry.state & 1 != 0 || self.links[1] & clean == 0
     }
 
-    /// Where the folder at a path is; `None` when nothing is there.
-    pub(super) fn place_of(&self, path: &str) -> Result<Option<Place>, FatError> {
-        let mut place = None;
+    /// The folder at `path`; the outer `None` if it doesn't exist.
+    pub(super) fn find_folder(&self, path: &str) -> Result<Option<FirstCluster>, FatError> {
+        let mut start = None;
         for (depth, name) in path.split('/').filter(|name| !name.is_empty()).enumerate() {
-            let mut entries = self.directory(place, path)?.entries.into_iter();
+            let mut entries = self.directory(start, path)?.entries.into_iter();
             let Some(entry) = entries.find(|entry| !entry.is_dot() && entry.is_called(name)) else {
                 return Ok(None);
             };
@@ -194,29 +186,29 @@ impl Reader {
             if depth >= MAX_DEPTH {
                 return Ok(None);
             }
-            place = Some(entry.cluster);
+            start = Some(entry.cluster);
         }
-        Ok(Some(place))
+        Ok(Some(start))
     }
 
     /// Reads a directory; `path` is for messages.
-    pub(super) fn directory(&self, place: Place, path: &str) -> Result<Directory, FatError> {
+    pub(super) fn directory(&self, start: FirstCluster, path: &str) -> Result<Directory, FatError> {
         let wide = self.geometry.bits == 32;
-        if place.is_none() && !wide {
+        if start.is_none() && !wide {
             let mut bytes = vec![0; self.geometry.root_slots as usize * SLOT];
             self.window.read_exact_at(self.geometry.root, &mut bytes)?;
             return Ok(Directory::parse(&bytes, Vec::new(), wide));
         }
-        let first = place.unwrap_or(self.geometry.root_cluster);
+        let first = start.unwrap_or(self.geometry.root_cluster);
         let most = MAX_DIRECTORY / self.geometry.cluster_bytes;
         let chain = self.chain(first, most, path)?;
-        let mut bytes = Vec::with_capacity(chain.len() * self.geometry.cluster_bytes as usize);
-        let len = u32::try_from(chain.len()).unwrap_or(most) * self.geometry.cluster_bytes;
+        let len = chain.len() * self.geometry.cluster_bytes as usize;
+        let mut bytes = Vec::with_capacity(len);
         self.copy(&chain, len, path, &mut bytes)?;
         Ok(Directory::parse(&bytes, chain, wide))
     }
 
-    fn file_at(&self, path: &str) -> Result<Entry, FatError> {
+    fn file_at(&self, path: &str) -> Result<FatEntry, FatError> {
         match self.find(path)? {
             None => Err(FatError::NotFound(path.to_owned())),
             Some(entry) if entry.folder => Err(FatError::IsFolder(path.to_owned())),
@@ -224,64 +216,59 @@ impl Reader {
         }
     }
 
-    /// The clusters of a file, as many as its size takes.
-    pub(super) fn chain_of(&self, entry: &Entry, path: &str) -> Result<Vec<u32>, FatError> {
-        let wanted = entry.size.div_ceil(self.geometry.cluster_bytes);
+    /// The cluster chain of a file, as long as the file's size requires.
+    pub(super) fn chain_of(&self, entry: &FatEntry, path: &str) -> Result<Vec<u32>, FatDamage> {
+        let size = entry.size;
+        let wanted = size.div_ceil(self.geometry.cluster_bytes);
         if wanted == 0 {
-            return if entry.cluster == 0 {
-                Ok(Vec::new())
-            } else {
-                damaged(format!("`{path}` is empty, but has clusters"))
-            };
+            let is_empty = entry.cluster == 0;
+            return if is_empty { Ok(Vec::new()) } else { Err(FatDamage::ChainOfEmptyFile(path.to_owned())) };
         }
         if wanted > self.geometry.clusters {
-            return damaged(format!("`{path}` claims {} bytes, more than there are", entry.size));
+            return Err(FatDamage::LargerThanVolume { path: path.to_owned(), size });
         }
         let chain = self.chain(entry.cluster, wanted, path)?;
         if chain.len() < wanted as usize {
-            return damaged(format!("`{path}` claims {} bytes, but its clusters end before", entry.size));
+            return Err(FatDamage::ChainTooShort { path: path.to_owned(), size });
         }
         Ok(chain)
     }
 
-    /// Follows a chain of at most `most` clusters to its end.
-    pub(super) fn chain(&self, first: u32, most: u32, path: &str) -> Result<Vec<u32>, FatError> {
+    /// Follows a chain of at most `most` clusters to its end. It has at least one cluster.
+    pub(super) fn chain(&self, first: u32, most: u32, path: &str) -> Result<Vec<u32>, FatDamage> {
         let end = if self.geometry.bits == 16 { 0xFFF8 } else { 0x0FFF_FFF8 };
         let mut chain = Vec::new();
         let mut cluster = first;
         while cluster < end {
-            // The range leaves out the marks for free, reserved and bad clusters.
+            // Also excludes the values for free, reserved and bad clusters.
             if !(2..self.geometry.clusters + 2).contains(&cluster) {
-                return damaged(format!("the clusters of `{path}` lead to {cluster}, which is none"));
+                return Err(FatDamage::InvalidCluster { path: path.to_owned(), cluster });
             }
             if chain.len() >= most as usize {
-                return damaged(format!(
-                    "`{path}` has more clusters than it can have, or they go round in a circle"
-                ));
+                return Err(FatDamage::ChainTooLong(path.to_owned()));
             }
             chain.push(cluster);
             cluster = self.links[cluster as usize];
         }
-        if chain.is_empty() { damaged(format!("`{path}` has no clusters")) } else { Ok(chain) }
+        if chain.is_empty() { Err(FatDamage::NoChain(path.to_owned())) } else { Ok(chain) }
     }
 
-    /// Copies the first `len` bytes of a chain, neighbours at once.
-    fn copy(&self, chain: &[u32], len: u32, path: &str, sink: &mut dyn Write) -> Result<(), FatError> {
-        let mut left = u64::from(len);
-        let most = (CHUNK / u64::from(self.geometry.cluster_bytes)).max(1);
+    /// Copies the first `len` bytes of a chain; consecutive clusters are read together.
+    fn copy(&self, chain: &[u32], len: usize, path: &str, sink: &mut dyn Write) -> Result<(), FatError> {
+        let cluster_bytes = self.geometry.cluster_bytes as usize;
+        let mut left = len;
+        let most = (CHUNK / self.geometry.cluster_bytes).max(1);
         let mut chain = chain.iter().copied().peekable();
         let mut buf = Vec::new();
         while let Some(first) = chain.next().filter(|_| left > 0) {
-            let mut count = 1;
-            while count < most && chain.next_if(|&next| u64::from(next) == u64::from(first) + count).is_some()
-            {
-                count += 1;
+            let mut next = first + 1;
+            while next - first < most && chain.next_if_eq(&next).is_some() {
+                next += 1;
             }
-            let bytes = left.min(count * u64::from(self.geometry.cluster_bytes));
-            buf.resize(usize::try_from(bytes).unwrap_or(0), 0);
+            buf.resize(left.min((next - first) as usize * cluster_bytes), 0);
             self.window.read_exact_at(self.geometry.offset_of(first), &mut buf)?;
             sink.write_all(&buf).map_err(|source| FatError::Copy { path: path.to_owned(), source })?;
-            left -= bytes;
+            left -= buf.len();
         }
         Ok(())
     }

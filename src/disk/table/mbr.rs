@@ -3,21 +3,22 @@
 use ::gpt::disk::LogicalBlockSize;
 use ::gpt::mbr::ProtectiveMBR;
 
-use super::{Partition, Table, TableError, TableKind, types};
+use super::{Partition, PartitionTable, TableError, TableKind, types};
 use crate::guard;
 
-/// The type of an entry that stands for a GPT.
+/// The type of the entry that covers the area of a GPT.
 const PROTECTIVE: u8 = 0xEE;
 
-pub(super) enum Parsed {
-    /// The entries are the partitions.
-    Plain(Table),
-    /// The partitions are in a GPT; `hybrid` when the MBR names some of them too.
-    Protective { hybrid: bool },
+pub(super) enum Mbr {
+    Partitions(PartitionTable),
+    /// The partitions are in a GPT; `hybrid` if the MBR lists some of them too.
+    Protective {
+        hybrid: bool,
+    },
 }
 
 /// Parses a first sector that ends in 55 AA.
-pub(super) fn parse(sector: &[u8; 512]) -> Result<Parsed, TableError> {
+pub(super) fn parse(sector: &[u8; 512]) -> Result<Mbr, TableError> {
     let mbr = guard::catch("gpt", || ProtectiveMBR::from_bytes(sector, LogicalBlockSize::Lb512))
         .map_err(std::io::Error::from)?
         .map_err(std::io::Error::other)?;
@@ -43,8 +44,8 @@ pub(super) fn parse(sector: &[u8; 512]) -> Result<Parsed, TableError> {
         });
     }
     Ok(if protective {
-        Parsed::Protective { hybrid: !partitions.is_empty() }
+        Mbr::Protective { hybrid: !partitions.is_empty() }
     } else {
-        Parsed::Plain(Table { kind: TableKind::Mbr, id, partitions })
+        Mbr::Partitions(PartitionTable { kind: TableKind::Mbr, id, partitions })
     })
 }

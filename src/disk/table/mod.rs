@@ -1,4 +1,4 @@
-//! Partition tables: MBR, GPT and GPT with a hybrid MBR. Sectors are of 512 bytes, as on every SD card.
+//! Partition tables: MBR, GPT and GPT with a hybrid MBR. Sectors have 512 bytes, as on every SD card.
 
 mod gpt;
 mod mbr;
@@ -8,33 +8,35 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use ::gpt::GptError;
 use serde::Serialize;
 
+use self::mbr::Mbr;
 use super::magic::Magic;
 use super::window::Window;
 use crate::error::Explain;
+use crate::guard::Panicked;
 
 /// Bytes in a sector.
-pub(crate) const SECTOR: u64 = 512;
+const SECTOR: u64 = 512;
 
-/// How the partitions are written down.
+/// The format of a partition table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum TableKind {
     /// Four entries in the first sector.
     Mbr,
-    /// GUID partition table behind a protective MBR.
+    /// GUID partition table after a protective MBR.
     Gpt,
-    /// GPT, and an MBR that names some of its partitions too, for firmware that knows no GPT.
+    /// GPT, and an MBR that lists some of its partitions too, for firmware that knows no GPT.
     HybridGpt,
 }
 
-/// A partition table that fits its image: in range, without overlaps.
+/// A checked partition table: partitions lie within the image and don't overlap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Table {
-    /// Its kind.
+pub(crate) struct PartitionTable {
     pub(crate) kind: TableKind,
-    /// The disk's id as `blkid` writes it: eight hex digits (MBR) or a GUID.
+    /// The disk id as `blkid` writes it: eight hex digits (MBR) or a GUID.
     pub(crate) id: String,
     /// The used entries, in the order of their numbers.
     pub(crate) partitions: Vec<Partition>,
@@ -43,91 +45,72 @@ pub(crate) struct Table {
 /// One used entry of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Partition {
-    /// As Linux counts them, from 1.
+    /// From 1, as in Linux.
     pub(crate) number: u32,
-    /// The first sector (LBA).
     pub(crate) first_lba: u64,
-    /// Its length in sectors.
     pub(crate) sectors: u64,
     /// The type as written in the table: `0x0c` or a GUID.
     pub(crate) type_id: String,
-    /// What that type is called, or `unknown`.
+    /// The type's name as `fdisk` prints it, or `unknown`.
     pub(crate) type_name: &'static str,
-    /// The name that only GPT has.
+    /// GPT only.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) name: String,
-    /// The PARTUUID that Linux knows it by.
+    /// The PARTUUID of Linux.
     pub(crate) uuid: String,
     /// Whether the active flag (MBR) or the legacy-BIOS flag (GPT) is set.
     pub(crate) bootable: bool,
-    /// Whether it holds further partitions (MBR); these are not walked.
+    /// An MBR entry for logical partitions, which are not read.
     pub(crate) extended: bool,
 }
 
 impl Partition {
-    /// Where it begins, in bytes.
+    /// The offset of the first byte in the image.
     pub(crate) fn start(&self) -> u64 {
         self.first_lba * SECTOR
     }
 
-    /// Its length in bytes.
+    /// The length in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.sectors * SECTOR
     }
 
-    /// Its bytes of the image, to read.
+    /// A read-only window onto the partition.
     pub(crate) fn read_only(&self, image: &Arc<File>) -> io::Result<Window> {
         Window::read_only(Arc::clone(image), self.start(), self.bytes())
     }
 
-    /// Its bytes of the image, to write; the file must have been opened for that.
+    /// A writable window onto the partition; the file must have been opened for writing.
     pub(crate) fn writable(&self, image: &Arc<File>) -> io::Result<Window> {
         Window::writable(Arc::clone(image), self.start(), self.bytes())
     }
 }
 
-/// Why an image's partitions can't be had.
+/// Why an image's partitions can't be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TableError {
-    /// The image can't be read.
     #[error("cannot read the partition table")]
     Io(#[from] io::Error),
-    /// Less than the smallest table.
     #[error("the image has {0} bytes, too few for a partition table")]
     TooShort(u64),
-    /// No table, but something known.
+    /// No table, but a known format.
     #[error("the image has no partition table: it looks like {}", .0.describe())]
-    Instead(Magic),
-    /// No table and nothing known.
+    OtherFormat(Magic),
     #[error("the image has no partition table: its first sector doesn't end in 55 AA")]
     None,
-    /// A table without entries.
     #[error("the image's partition table is empty")]
     Empty,
-    /// The MBR announces a GPT that isn't there or is damaged.
+    /// The MBR announces a GPT that is missing or damaged.
     #[error("the image's GPT is damaged: {0}")]
-    Gpt(String),
-    /// A partition ends before it begins, or lies over the table.
-    #[error("partition {number} has an impossible place: sector {first} and {sectors} sectors")]
-    Place {
-        /// Its number.
-        number: u32,
-        /// Its first sector.
-        first: u64,
-        /// Its length in sectors.
-        sectors: u64,
-    },
-    /// The image ends too early.
+    Gpt(#[from] GptError),
+    #[error("the image's GPT is damaged: {0}")]
+    GptPanic(#[from] Panicked),
+    /// A partition ends before it begins, or overlaps the table.
+    #[error("partition {number} has an invalid range: first LBA {first}, {sectors} sectors")]
+    Range { number: u32, first: u64, sectors: u64 },
+    /// `end` and `len`, the image's length, are in bytes.
     #[error("partition {number} ends at byte {end}, but the image has only {len}: {} bytes are missing", end - len)]
-    PastEnd {
-        /// Its number.
-        number: u32,
-        /// Where it ends, in bytes.
-        end: u64,
-        /// The image's length in bytes.
-        len: u64,
-    },
-    /// Two partitions share sectors.
+    PastEnd { number: u32, end: u64, len: u64 },
     #[error("partitions {0} and {1} overlap")]
     Overlap(u32, u32),
 }
@@ -136,27 +119,27 @@ impl Explain for TableError {
     fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Io(_) => return None,
-            Self::Instead(Magic::Xz | Magic::Gzip | Magic::Zstd) => {
-                "give it the ending that it was compressed with (`.xz`, `.gz`, `.zst`)"
+            Self::OtherFormat(Magic::Xz | Magic::Gzip | Magic::Zstd) => {
+                "the image is compressed: its name must end in `.xz`, `.gz` or `.zst`"
             }
-            Self::Instead(Magic::Bzip2 | Magic::Zip | Magic::Tar | Magic::Qcow2) => {
-                "unpack it first: the base must be a raw disk image, as it would be written to a card"
+            Self::OtherFormat(Magic::Bzip2 | Magic::Zip | Magic::Tar | Magic::Qcow2) => {
+                "unpack it first: the base must be a raw disk image"
             }
-            Self::Instead(Magic::Html) => "the download gave a page instead of the image; check the URL",
-            Self::TooShort(_) | Self::PastEnd { .. } => "the image is cut short; download or unpack it again",
-            Self::Instead(_) | Self::None | Self::Empty => {
-                "the base must be a whole disk image for the Raspberry Pi, with a boot and a root partition"
+            Self::OtherFormat(Magic::Html) => "the download is a web page, not an image; check the URL",
+            Self::TooShort(_) | Self::PastEnd { .. } => "the image is truncated; download or unpack it again",
+            Self::OtherFormat(_) | Self::None | Self::Empty => {
+                "the base must be a complete disk image for the Raspberry Pi, with a boot and a root partition"
             }
-            Self::Gpt(_) | Self::Place { .. } | Self::Overlap(..) => {
-                "the image is damaged; download it again, or look at it with `sfdisk --list`"
+            Self::Gpt(_) | Self::GptPanic(_) | Self::Range { .. } | Self::Overlap(..) => {
+                "the image is damaged; download it again, or inspect it with `sfdisk --list`"
             }
         };
         Some(text.into())
     }
 }
 
-/// Reads the table of an image of `len` bytes and checks that its partitions lie in it, beside each other.
-pub(crate) fn read(file: &Arc<File>, len: u64) -> Result<Table, TableError> {
+/// Reads and checks the partition table of an image of `len` bytes.
+pub(crate) fn read(file: &Arc<File>, len: u64) -> Result<PartitionTable, TableError> {
     if len < 2 * SECTOR {
         return Err(TableError::TooShort(len));
     }
@@ -165,28 +148,28 @@ pub(crate) fn read(file: &Arc<File>, len: u64) -> Result<Table, TableError> {
     whole.read_exact_at(0, &mut sector)?;
     let magic = Magic::find(&whole)?;
     if sector[510..] != [0x55, 0xAA] {
-        return Err(magic.map_or(TableError::None, TableError::Instead));
+        return Err(magic.map_or(TableError::None, TableError::OtherFormat));
     }
-    // A file system's boot sector ends in 55 AA too, and its code would be taken for entries.
-    if let Some(bare @ (Magic::Fat | Magic::ExFat | Magic::Ntfs)) = magic {
-        return Err(TableError::Instead(bare));
+    // The boot sector of a file system ends in 55 AA too, and its code would be read as entries.
+    if let Some(file_system @ (Magic::Fat | Magic::ExFat | Magic::Ntfs)) = magic {
+        return Err(TableError::OtherFormat(file_system));
     }
     let table = match mbr::parse(&sector)? {
-        mbr::Parsed::Plain(table) => table,
-        mbr::Parsed::Protective { hybrid } => gpt::read(whole, hybrid)?,
+        Mbr::Partitions(table) => table,
+        Mbr::Protective { hybrid } => gpt::read(whole, hybrid)?,
     };
     check(&table.partitions, len)?;
     Ok(table)
 }
 
-/// Refuses no partitions, impossible, cut-off and overlapping ones.
+/// Refuses an empty table and partitions that overlap, are empty or lie outside the image.
 fn check(partitions: &[Partition], len: u64) -> Result<(), TableError> {
     if partitions.is_empty() {
         return Err(TableError::Empty);
     }
     for part in partitions {
         let end = part.first_lba.checked_add(part.sectors).and_then(|end| end.checked_mul(SECTOR));
-        let end = end.filter(|_| part.first_lba > 0 && part.sectors > 0).ok_or(TableError::Place {
+        let end = end.filter(|_| part.first_lba > 0 && part.sectors > 0).ok_or(TableError::Range {
             number: part.number,
             first: part.first_lba,
             sectors: part.sectors,
@@ -195,10 +178,10 @@ fn check(partitions: &[Partition], len: u64) -> Result<(), TableError> {
             return Err(TableError::PastEnd { number: part.number, end, len });
         }
     }
-    let mut by_place: Vec<_> = partitions.iter().collect();
-    by_place.sort_by_key(|part| (part.first_lba, part.number));
-    let clash = by_place.windows(2).find(|pair| pair[0].first_lba + pair[0].sectors > pair[1].first_lba);
-    match clash {
+    let mut sorted: Vec<_> = partitions.iter().collect();
+    sorted.sort_by_key(|part| (part.first_lba, part.number));
+    let overlap = sorted.windows(2).find(|pair| pair[0].first_lba + pair[0].sectors > pair[1].first_lba);
+    match overlap {
         Some(pair) => {
             let (one, other) = (pair[0].number, pair[1].number);
             Err(TableError::Overlap(one.min(other), one.max(other)))

@@ -1,4 +1,4 @@
-//! Names of the partition types that Raspberry Pi images and their neighbours use, as `fdisk` has them.
+//! Names of the partition types that disk images for small computers use, as `fdisk` prints them.
 
 /// The name of an MBR type.
 pub(super) fn of_mbr(id: u8) -> &'static str {
@@ -21,7 +21,7 @@ pub(super) fn of_mbr(id: u8) -> &'static str {
     }
 }
 
-/// Whether an MBR type holds further partitions.
+/// Whether an MBR type is a container of logical partitions.
 pub(super) fn is_extended(id: u8) -> bool {
     matches!(id, 0x05 | 0x0f | 0x85)
 }

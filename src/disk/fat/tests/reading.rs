@@ -4,7 +4,7 @@ use crate::disk::fat::{FatError, FatInfo};
 use crate::error::Explain;
 
 #[test]
-fn facts_agree_with_what_mkfs_was_told() {
+fn info_matches_the_options_of_mkfs() {
     for bits in [16, 32] {
         let Some(image) = volume(bits) else { return };
         let info = open(&image).info().expect("facts");
@@ -15,7 +15,7 @@ fn facts_agree_with_what_mkfs_was_told() {
             volume_id: "1234-ABCD".into(),
             cluster_bytes: if bits == 16 { 8192 } else { 512 },
             clusters: info.clusters,
-            // FAT32's root directory takes one.
+            // FAT32's root directory takes one cluster.
             free_clusters: info.clusters - u32::from(bits == 32),
             root_slots: (bits == 16).then_some(RootSlots { used: 1, total: 512 }),
             dirty: false,
@@ -26,7 +26,7 @@ fn facts_agree_with_what_mkfs_was_told() {
 }
 
 #[test]
-fn files_and_folders_are_read_as_mtools_wrote_them() {
+fn files_and_folders_of_mtools_are_read() {
     for bits in [16, 32] {
         let Some(image) = filled(bits) else { return };
         let reader = open(&image);
@@ -56,14 +56,14 @@ fn files_and_folders_are_read_as_mtools_wrote_them() {
         let entry = reader.find("sysconf.txt").expect("read").expect("there");
         assert_eq!((entry.name.as_str(), entry.short_name.as_str()), ("sysconf.txt", "SYSCONF.TXT"));
         assert_eq!(entry.size, 15);
-        let health = reader.check().expect("a sound volume");
-        assert_eq!((health.files, health.folders, health.lost_clusters), (11, 3, 0));
+        let contents = reader.check().expect("an intact volume");
+        assert_eq!((contents.files, contents.folders, contents.lost_clusters), (11, 3, 0));
         assert_eq!(fsck(&image), Some(Ok(())));
     }
 }
 
 #[test]
-fn what_isn_t_there_or_isn_t_a_file_is_told_apart() {
+fn missing_paths_and_wrong_types_have_different_errors() {
     let Some(image) = filled(16) else { return };
     let reader = open(&image);
     assert_eq!(reader.find("nothing").expect("read"), None);
@@ -79,14 +79,14 @@ fn what_isn_t_there_or_isn_t_a_file_is_told_apart() {
 }
 
 #[test]
-fn fat12_and_other_things_are_refused_by_name() {
-    let image = Image::empty(4 * MIB);
+fn fat12_and_other_formats_are_refused() {
+    let image = TestImage::empty(4 * MIB);
     if run("mkfs.vfat", &["-F", "12", &image.arg()], "").is_none() {
         return;
     }
     let error = Reader::open(image.window()).expect_err("FAT12");
     assert!(error.to_string().starts_with("this is a FAT12 file system ("), "{error}");
     assert!(error.hint().is_some());
-    assert!(matches!(Reader::open(Image::empty(MIB).window()), Err(FatError::NotFat)));
-    assert!(matches!(Reader::open(Image::empty(100).window()), Err(FatError::NotFat)));
+    assert!(matches!(Reader::open(TestImage::empty(MIB).window()), Err(FatError::NotFat)));
+    assert!(matches!(Reader::open(TestImage::empty(100).window()), Err(FatError::NotFat)));
 }
