@@ -1,6 +1,9 @@
 # shellcheck shell=bash disable=SC2154,SC2034 # variables of run and of what it sources
 # A node must wait, and report why, where it would create a second cluster, or take another's place.
 
+# A node that gets no answer creates the cluster after 20 s: MAGI_K3S_SILENCE in lan.sh.
+longer_than_silence=30
+
 case_reflashed_init_node_waits_for_quorum() {
 	start_cluster
 	power_cut "$init_node" balthazar
@@ -9,7 +12,7 @@ case_reflashed_init_node_waits_for_quorum() {
 	eventually 'the API has lost its quorum' has_lost_quorum "$vip"
 	boot "$init_node"
 	eventually "$init_node reports that it waits for quorum" status_says "$init_node" 'or has no quorum'
-	throughout 10 "$init_node neither creates nor joins a cluster" is_undecided "$init_node"
+	throughout "$longer_than_silence" "$init_node neither creates nor joins a cluster" is_undecided "$init_node"
 	eventually 'caspar reports the lost quorum too' status_says caspar 'waiting for the cluster to have its quorum'
 	boot balthazar
 	eventually "with quorum, $init_node is a member of the same cluster" has_rejoined "$init_node" "$id"
@@ -25,7 +28,7 @@ case_reflashed_init_node_finds_last_node_without_vip_and_quorum() {
 	flash "$init_node"
 	boot "$init_node"
 	eventually "$init_node reports the node that it found" status_says "$init_node" 'belongs to this cluster, but no node has'
-	throughout 10 "$init_node neither creates nor joins a cluster" is_undecided "$init_node"
+	throughout "$longer_than_silence" "$init_node neither creates nor joins a cluster" is_undecided "$init_node"
 	boot balthazar
 	eventually "with balthazar, $init_node is a member of the same cluster" has_rejoined "$init_node" "$id"
 }
@@ -37,7 +40,7 @@ case_init_node_waits_while_another_machine_has_the_vip() {
 	flash "$init_node"
 	boot "$init_node"
 	eventually "$init_node reports who has the VIP" status_says "$init_node" "duplicate address: $vip is already used by .* (another machine"
-	throughout 20 "$init_node creates no cluster" is_undecided "$init_node"
+	throughout "$longer_than_silence" "$init_node creates no cluster" is_undecided "$init_node"
 	link_down foreign
 	eventually "once the VIP is free, $init_node creates the cluster" has_etcd_data "$init_node"
 }
@@ -48,7 +51,7 @@ case_init_node_waits_while_another_cluster_answers_on_the_vip() {
 	flash "$init_node"
 	boot "$init_node"
 	eventually "$init_node reports the other cluster" status_says "$init_node" "$vip belongs to another cluster"
-	throughout 15 "$init_node creates no cluster" is_undecided "$init_node"
+	throughout "$longer_than_silence" "$init_node creates no cluster" is_undecided "$init_node"
 }
 
 # On the VIP: a server that answers as k3s does, with a certificate of another CA.
