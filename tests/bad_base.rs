@@ -514,42 +514,51 @@ fn partitions_that_are_missing() {
 }
 
 #[test]
-fn images_of_other_families() {
-    let fat = |raw: &Path| format!("{}@@1M", arg(raw));
-    let without_sysconf = |more: &dyn Fn(&str)| {
-        refused_altered(|raw| {
-            run("mdel", &["-i", &fat(raw), "::sysconf.txt"]);
-            more(&fat(raw));
-        })
+fn images_of_unsupported_systems_are_refused_by_name() {
+    let Some(no_firmware) = refused_altered(|raw| {
+        let fat = format!("{}@@1M", arg(raw));
+        run("mdel", &["-i", &fat, "::sysconf.txt", "::config.txt"]);
+    }) else {
+        return;
     };
-    let Some(plain) = without_sysconf(&|fat| drop(run("mdel", &["-i", fat, "::config.txt"]))) else { return };
-    insta::assert_snapshot!(plain, @"
+    insta::assert_snapshot!(no_firmware, @"
     error: looking into the base `base.img`
       caused by: no FAT in the image has `cmdline.txt`, `config.txt` or `sysconf.txt`; it has partition 1: FAT16 `RASPIFIRM`, partition 2: ext4 `RASPIROOT`
     hint: the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root
     ");
-    let Some(other) = without_sysconf(&|_| {}) else { return };
-    insta::assert_snapshot!(other, @"
-    error: looking into the base `base.img`
-      caused by: partition 1 boots a Raspberry Pi, but has no `sysconf.txt`
-    hint: the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root
-    ");
-    let Some(raspios) = without_sysconf(&|fat| {
-        run("mcopy", &["-i", fat, "/dev/null", "::user-data"]);
-    }) else {
-        return;
+    let refused = |on_ext4: Vec<(&'static str, Vec<u8>)>| {
+        refused_base(1, &Base { sysconf: None, on_ext4, ..Base::default() }).expect("the tools were there")
     };
-    insta::assert_snapshot!(raspios, @"
+    insta::assert_snapshot!(refused(vec![]), @"
     error: looking into the base `base.img`
-      caused by: partition 1 boots a Raspberry Pi, but has no `sysconf.txt`: this looks like Raspberry Pi OS, which is set up by cloud-init
-    hint: the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root
+      caused by: the base is Debian GNU/Linux 13 (trixie), which belongs to no supported family of images; Raspberry Pi OS has an `/etc/rpi-issue`; Debian's cloud image `raspi` has `ID=raspi` in `/etc/cloud-release`; Debian of raspi.debian.net has a `sysconf.txt` on its boot partition
+    hint: `magi-image base list` shows the bases that work
     ");
-    let cloud = Base { sysconf: None, table: Table::HybridGpt, ..Base::default() };
-    let Some(cloud) = refused_base(1, &cloud) else { return };
-    insta::assert_snapshot!(cloud, @"
+    let ubuntu = b"PRETTY_NAME=\"Ubuntu 24.04.3 LTS\"\nID=ubuntu\nID_LIKE=debian\n".to_vec();
+    insta::assert_snapshot!(refused(vec![("/usr/lib/os-release", ubuntu)]), @"
     error: looking into the base `base.img`
-      caused by: partition 1 boots a Raspberry Pi, but has no `sysconf.txt`: this looks like Debian's cloud image for the Pi (GPT with a hybrid MBR)
-    hint: the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root
+      caused by: the base is Ubuntu 24.04.3 LTS, which belongs to no supported family of images; Raspberry Pi OS has an `/etc/rpi-issue`; Debian's cloud image `raspi` has `ID=raspi` in `/etc/cloud-release`; Debian of raspi.debian.net has a `sysconf.txt` on its boot partition
+    hint: `magi-image base list` shows the bases that work
+    ");
+    insta::assert_snapshot!(refused(vec![("/etc/armbian-release", b"BOARD=rpi4b\n".to_vec())]), @"
+    error: looking into the base `base.img`
+      caused by: the base is Armbian, which belongs to no supported family of images; Raspberry Pi OS has an `/etc/rpi-issue`; Debian's cloud image `raspi` has `ID=raspi` in `/etc/cloud-release`; Debian of raspi.debian.net has a `sysconf.txt` on its boot partition
+    hint: `magi-image base list` shows the bases that work
+    ");
+    insta::assert_snapshot!(refused(vec![("/boot/dietpi/.version", b"G_DIETPI_VERSION_CORE=9\n".to_vec())]), @"
+    error: looking into the base `base.img`
+      caused by: the base is DietPi, which belongs to no supported family of images; Raspberry Pi OS has an `/etc/rpi-issue`; Debian's cloud image `raspi` has `ID=raspi` in `/etc/cloud-release`; Debian of raspi.debian.net has a `sysconf.txt` on its boot partition
+    hint: `magi-image base list` shows the bases that work
+    ");
+    let desktop = "Package: lightdm\nStatus: install ok installed\nArchitecture: arm64\n\n";
+    let raspberry_pi_os = vec![
+        ("/etc/rpi-issue", b"Raspberry Pi reference 2025-10-01\n".to_vec()),
+        ("/var/lib/dpkg/status", desktop.into()),
+    ];
+    insta::assert_snapshot!(refused(raspberry_pi_os), @"
+    error: looking into the base `base.img`
+      caused by: the base is Raspberry Pi OS with a desktop, which is not supported
+    hint: use the Lite image for 64 bit, `raspios-13`
     ");
 }
 

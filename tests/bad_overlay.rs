@@ -59,11 +59,11 @@ fn paths_that_lead_elsewhere() {
     let dir = |path: &str| refused(&more(&format!("[[dir]]\npath = {path:?}")), &[]);
     insta::assert_snapshot!(dir("/srv/../etc"), @"
     error: overlay `mine`: the path `/srv/../etc` has a part `.` or `..`
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
     insta::assert_snapshot!(dir("srv"), @"
     error: overlay `mine`: the path `srv` is not an absolute path
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
     insta::assert_snapshot!(dir("/"), @"
     error: overlay `mine`: the path `/` is the root of the file system
@@ -75,14 +75,14 @@ fn paths_that_lead_elsewhere() {
     ");
     insta::assert_snapshot!(dir("/srv/./x"), @"
     error: overlay `mine`: the path `/srv/./x` has a part `.` or `..`
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
     let link = |path: &str, target: &str| {
         refused(&more(&format!("[[link]]\npath = {path:?}\ntarget = {target:?}")), &[])
     };
     insta::assert_snapshot!(link("/etc/../../x", "y"), @"
     error: overlay `mine`: the path `/etc/../../x` has a part `.` or `..`
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
     insta::assert_snapshot!(link("/etc/x", ""), @"
     error: `overlays/mine/overlay.toml` line 5: the target of the link is not a path
@@ -91,13 +91,13 @@ fn paths_that_lead_elsewhere() {
     let patch = "[[patch]]\npath = \"boot:/../x\"\nmatch = \"a\"\nreplace = \"b\"";
     insta::assert_snapshot!(refused(&more(patch), &[]), @"
     error: overlay `mine`: the path `boot:/../x` has a part `.` or `..`
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
     // Also when it comes out of a template.
     let rendered = "[[dir]]\npath = \"/srv/{{ settings.where }}\"\n[settings.where]\ntype = \"string\"\nhelp = \"x\"\ndefault = \"../../root\"";
     insta::assert_snapshot!(refused(&more(rendered), &[]), @"
     error: overlay `mine`: the path `/srv/../../root` has a part `.` or `..`
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
     let include = "[[include]]\nsetting = \"apps\"\ninto = \"/srv/../etc\"\n[settings.apps]\ntype = \"paths\"\nhelp = \"x\"\ndefault = []";
     let sandbox = overlay(&more(include), &[]);
@@ -105,7 +105,7 @@ fn paths_that_lead_elsewhere() {
     Profile::small(&["mine"]).settings("mine", "apps = [\"app.yaml\"]").write(&sandbox);
     insta::assert_snapshot!(refused_with(2, &sandbox), @"
     error: overlay `mine`: the path `/srv/../etc/app.yaml` has a part `.` or `..`
-    hint: write a plain absolute path, as `/etc/hosts`
+    hint: write a plain absolute path, such as `/etc/hosts`
     ");
 }
 

@@ -301,29 +301,29 @@ fn settings_of_the_wrong_kind() {
     ");
     insta::assert_snapshot!(set("vip", "router_id = \"51\""), @"
     error: `magi.toml` line 15: `overlays.vip.router_id` must be an integer
-    hint: VRRP's virtual_router_id; must be unique on the LAN
+    hint: VRRP router id (keepalived: virtual_router_id); must be unique on the LAN
     ");
     insta::assert_snapshot!(set("k3s", "version = \"1.33\""), @r"
     error: `magi.toml` line 15: `overlays.k3s.version`: `1.33` does not match `^v\d+\.\d+\.\d+\+k3s\d+$`
-    hint: a k3s release
+    hint: k3s release, for example `v1.36.4+k3s1`
     ");
     insta::assert_snapshot!(set("k3s", "binary = \"k3s-arm64\""), @"error: `magi.toml` line 15: `overlays.k3s.binary`: `k3s-arm64` does not exist");
     insta::assert_snapshot!(set("k3s", "manifests = [\"apps\"]"), @"error: `magi.toml` line 15: `overlays.k3s.manifests`: `apps` does not exist");
     insta::assert_snapshot!(set("k3s", "sha256 = \"abc\""), @"
     error: `magi.toml` line 15: `overlays.k3s.sha256`: `abc` does not match `^[0-9a-f]{64}$`
-    hint: what the binary must hash to, for versions without a pin here
+    hint: SHA-256 of the k3s binary, for versions that have no built-in checksum
     ");
     insta::assert_snapshot!(set("common", "packages = [\"vim; reboot\"]"), @"
     error: `magi.toml` line 15: `overlays.common.packages`: `vim; reboot` does not match `^[a-z0-9][a-z0-9+.-]+$`
-    hint: further Debian packages for every node
+    hint: additional Debian packages for every node
     ");
     insta::assert_snapshot!(set("common", "timezone = \"../../etc/shadow\""), @"
     error: `magi.toml` line 15: `overlays.common.timezone`: `../../etc/shadow` does not match `^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`
-    hint: as in /usr/share/zoneinfo
+    hint: time zone as in /usr/share/zoneinfo, for example `Europe/Berlin`
     ");
     insta::assert_snapshot!(set("firewall", "allow = [\"9100\"]"), @"
     error: `magi.toml` line 15: `overlays.firewall.allow`: `9100` is not a valid value
-    hint: further ports for the lan, e.g. tcp/9100
+    hint: additional ports open to `lan` and `lan6`, for example `tcp/9100`
     ");
 }
 

@@ -184,11 +184,11 @@ fn names_of_files_that_k3s_could_not_take() {
     let name = |name: &str| refused_in(&apps(&[(name, SITE)]));
     insta::assert_snapshot!(name("my_site.yaml"), @r"
     error: the name of `apps/my_site.yaml` does not match `^[a-z0-9]([-a-z0-9]*[a-z0-9])?\.[-.A-Za-z0-9]+$`
-    hint: lower-case letters, digits and `-` up to the first dot, as `my-site.yaml`
+    hint: use lower-case letters, digits and `-` up to the first dot, for example `my-site.yaml`
     ");
     insta::assert_snapshot!(name("Site.yaml"), @r"
     error: the name of `apps/Site.yaml` does not match `^[a-z0-9]([-a-z0-9]*[a-z0-9])?\.[-.A-Za-z0-9]+$`
-    hint: lower-case letters, digits and `-` up to the first dot, as `my-site.yaml`
+    hint: use lower-case letters, digits and `-` up to the first dot, for example `my-site.yaml`
     ");
     insta::assert_snapshot!(name("coredns.yaml"), @"
     error: `apps/coredns.yaml` has the reserved name `coredns`
