@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use common::bases::{Base, MAKERS, Table, pack, sha256};
+use common::bases::{Base, MAKERS, pack, sha256};
 use common::sandbox::names;
 use common::server::{Reply, Server};
 use common::tools::{arg, have, run};

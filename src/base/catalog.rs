@@ -37,13 +37,13 @@ pub(crate) enum Source {
 pub(crate) const SAMPLE: &str = "sample";
 
 /// The base that a new profile uses.
-pub(crate) const DEFAULT: &str = "debian-13";
+pub(crate) const DEFAULT: &str = "debian-12-raspi4";
 
 /// All of them. The samples are made by `sample/make-sample`; the others are published by Debian and by Raspberry
 /// Pi, with their checksums beside them.
 pub(crate) const CATALOG: &[Known] = &[
     Known {
-        name: DEFAULT,
+        name: "debian-13",
         about: "Debian 13, cloud image `raspi`, the latest daily build",
         family: Family::DebianCloud,
         codename: "trixie",

@@ -3,7 +3,7 @@
 //! The hidden file is removed when its [`Staged`] is dropped, also by an error or a panic. A killed process leaves
 //! the file behind; the next process that stages the same target removes it. Large outputs are not flushed to the
 //! disk: flushing gigabytes would slow down every build, and after a power cut the checksum shows the loss.
-//! [`write`] flushes.
+//! [`write()`] flushes.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, TryLockError};

@@ -17,7 +17,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), StagedError> {
     atomic::write(&target, bytes, Access::Private, Existing::Replace)
 }
 
-/// Like [`write`], but an existing file is an error: of two processes that create the file, one succeeds.
+/// Like [`write()`], but an existing file is an error: of two processes that create the file, one succeeds.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StagedError> {
     let target = followed(path).map_err(FileError::new("create", path))?;
     atomic::write(&target, bytes, Access::Private, Existing::Refuse)

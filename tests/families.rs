@@ -1,0 +1,101 @@
+//! Bases of the families without a `sysconf.txt` of their own: what a node gets there, read by other programs.
+
+#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+
+mod common;
+
+use std::fs;
+
+use common::bases::{Base, MAKERS, Table, sha256};
+use common::image::{Image, JUDGES};
+use common::tools::{arg, have, run};
+use common::{Profile, Sandbox};
+
+const BOOT_FILES: [(&str, &str); 2] =
+    [("cmdline.txt", "console=tty0 root=LABEL=RASPIROOT\n"), ("config.txt", "arm_64bit=1\n")];
+
+/// Debian's cloud image: hybrid GPT, the FAT is partition 15, no account that logs in, no sshd.
+fn debian_cloud() -> Base {
+    Base {
+        table: Table::HybridGpt,
+        numbers: (15, 1),
+        on_ext4: vec![
+            ("/etc/cloud-release", b"ID=raspi\nVERSION=\"20261101-1\"\n".to_vec()),
+            ("/etc/shadow", b"root:!unprovisioned:20600:0:99999:7:::\n".to_vec()),
+        ],
+        ..raspberry_pi_os()
+    }
+}
+
+fn raspberry_pi_os() -> Base {
+    Base {
+        sysconf: None,
+        on_fat: BOOT_FILES.map(|(name, text)| (name.to_owned(), text.into())).to_vec(),
+        on_ext4: vec![("/etc/rpi-issue", b"Raspberry Pi reference 2026-10-01\n".to_vec())],
+        ..Base::default()
+    }
+}
+
+/// Builds caspar, with a fixed address, on `base`.
+fn built(base: &Base) -> Option<(Sandbox, Image)> {
+    if !(have(&MAKERS) && have(&JUDGES)) {
+        return None;
+    }
+    let sandbox = Sandbox::alone();
+    let raw = base.make(&sandbox.path("work"), "base.img");
+    fs::write(sandbox.work("base.img.sha256"), format!("{}  base.img\n", sha256(&raw))).expect("a checksum");
+    let fixed = Profile::fixed().nodes(&["name = \"caspar\"\naddress = \"10.0.0.13/24\""]);
+    fixed.uses(&["common"]).base("base.img").write(&sandbox);
+    sandbox.run(&["build", "--all", "-p", "magi.toml", "-q"]).ok();
+    let image = Image::open(&sandbox.work("out/magi-caspar.img"));
+    image.judge();
+    Some((sandbox, image))
+}
+
+/// What every family has in common.
+fn has_identity(image: &Image) {
+    assert!(image.on_fat("sysconf.txt").contains("\nhostname=caspar\n"));
+    assert_eq!(image.cat("/etc/hostname"), "caspar\n");
+    assert!(image.cat("/etc/shadow").starts_with("root:*:"));
+    // `sysconf.txt` is applied by a service of ours.
+    let wants = "/etc/systemd/system/sysinit.target.wants/magi-sysconf.service";
+    assert_eq!(image.link(wants), "/etc/systemd/system/magi-sysconf.service");
+    assert_eq!(image.stat("/usr/local/sbin/magi-sysconf").mode, "0755");
+}
+
+#[test]
+fn node_on_debian_cloud() {
+    let Some((sandbox, image)) = built(&debian_cloud()) else { return };
+    has_identity(&image);
+    let netplan = image.cat("/etc/netplan/90-default.yaml");
+    assert!(netplan.contains("addresses: [\"10.0.0.13/24\"]"), "{netplan}");
+    assert_eq!(image.stat("/etc/netplan/90-default.yaml").mode, "0600");
+    // The wired port keeps its name when the first kernel update rewrites `cmdline.txt`.
+    assert_eq!(image.on_fat("cmdline.txt"), "console=tty0 root=LABEL=RASPIROOT net.ifnames=0\n");
+    assert_eq!(image.cat("/etc/default/raspi-extra-cmdline"), "net.ifnames=0\n");
+    assert!(
+        image.cat("/etc/magi/packages").lines().next().is_some_and(|line| line.contains("openssh-server"))
+    );
+    assert!(image.has("/usr/local/lib/magi/firstboot.d/05-grow-root"));
+    let table = run("sgdisk", &["-v", arg(&sandbox.work("out/magi-caspar.img"))]);
+    assert!(table.contains("No problems found"), "{table}");
+    let again = sandbox.run(&["base", "show", "out/magi-caspar.img", "--insecure-no-checksum"]).ok().stdout;
+    assert!(again.contains("debian-cloud: builds can use it"), "{again}");
+}
+
+#[test]
+fn node_on_raspberry_pi_os() {
+    let Some((_sandbox, image)) = built(&raspberry_pi_os()) else { return };
+    has_identity(&image);
+    let words = image.on_fat("cmdline.txt");
+    assert!(words.ends_with("cgroup_memory=1 cgroup_enable=memory\n"), "{words}");
+    assert!(!image.has("/etc/default/raspi-extra-cmdline"));
+    let connection = "/etc/NetworkManager/system-connections/magi-wired.nmconnection";
+    assert!(image.cat(connection).contains("10.0.0.13/24"));
+    assert_eq!(image.stat(connection).mode, "0600");
+    assert_eq!(image.link("/etc/systemd/system/userconfig.service"), "/dev/null");
+    let ssh = "/etc/systemd/system/multi-user.target.wants/ssh.service";
+    assert_eq!(image.link(ssh), "/usr/lib/systemd/system/ssh.service");
+    assert!(image.has("/etc/cloud/cloud-init.disabled"));
+    assert!(!image.has("/usr/local/lib/magi/firstboot.d/05-grow-root"));
+}
