@@ -47,7 +47,7 @@ impl Drop for Mount {
 const BUILD: [&str; 5] = ["build", "--node", "caspar", "--base", "sample"];
 
 #[test]
-fn an_output_folder_that_is_a_file() {
+fn output_folder_that_is_a_file_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("work/out", "mine\n");
     insta::assert_snapshot!(sandbox.run(&BUILD).failed(1), @"
@@ -59,7 +59,7 @@ fn an_output_folder_that_is_a_file() {
 }
 
 #[test]
-fn an_output_folder_that_is_read_only() {
+fn read_only_output_folder_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write_secrets("work/magi.secrets.toml");
     let out = sandbox.work("out");
@@ -84,7 +84,7 @@ fn an_output_folder_that_is_read_only() {
 }
 
 #[test]
-fn an_output_folder_that_is_full() {
+fn full_output_folder_leaves_no_partial_image() {
     let sandbox = Sandbox::new();
     sandbox.write_secrets("work/magi.secrets.toml");
     let Some(_mount) = Mount::new(sandbox.work("out"), "size=2m") else { return };
@@ -102,7 +102,7 @@ fn an_output_folder_that_is_full() {
 }
 
 #[test]
-fn a_failed_build_leaves_the_images_of_an_earlier_one() {
+fn failed_build_keeps_earlier_images() {
     let sandbox = Sandbox::new();
     Profile::small(&["common"]).write(&sandbox);
     let build = ["build", "--all", "-p", "magi.toml"];
@@ -117,7 +117,7 @@ fn a_failed_build_leaves_the_images_of_an_earlier_one() {
 }
 
 #[test]
-fn when_one_node_fails_the_others_are_whole_or_absent() {
+fn failed_node_leaves_other_images_complete_or_absent() {
     let sandbox = Sandbox::new();
     let patch = "[[patch]]\npath = \"/etc/hosts\"\nmatch = \"^nothing$\"\nreplace = \"\"\nwhen = \"node.name == 'balthazar'\"\n";
     sandbox.write("work/overlays/mine/overlay.toml", format!("summary = \"a test\"\n{patch}"));
@@ -132,7 +132,7 @@ fn when_one_node_fails_the_others_are_whole_or_absent() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_used() {
+fn unusable_cache_is_refused() {
     let sandbox = Sandbox::new();
     let file = sandbox.write("file", "");
     let with_cache =
@@ -154,7 +154,7 @@ fn a_cache_that_cannot_be_used() {
 }
 
 #[test]
-fn a_cache_on_a_full_disk() {
+fn full_cache_leaves_no_partial_file() {
     let sandbox = Sandbox::new();
     let Some(full) = Mount::new(sandbox.path("full"), "size=1m") else { return };
     let message = sandbox.run(&[&BUILD[..], &["--cache-dir", arg(&full.0)]].concat()).failed(4);
@@ -168,7 +168,7 @@ fn a_cache_on_a_full_disk() {
 }
 
 #[test]
-fn a_cache_that_was_tampered_with() {
+fn altered_cache_entries_are_detected() {
     let sandbox = Sandbox::alone();
     sandbox.write_secrets("work/magi.secrets.toml");
     sandbox.run(&BUILD).ok();
@@ -196,7 +196,7 @@ fn a_cache_that_was_tampered_with() {
 }
 
 #[test]
-fn several_builds_at_once_on_one_cache() {
+fn concurrent_builds_share_one_cache() {
     if !(have(&MAKERS) && have(&["xz"])) {
         return;
     }
@@ -261,7 +261,7 @@ fn with_a_large_file() -> Sandbox {
 }
 
 #[test]
-fn a_signal_while_an_image_is_written_leaves_nothing() {
+fn signal_during_a_write_leaves_no_partial_image() {
     let sandbox = with_a_large_file();
     for name in ["INT", "TERM"] {
         let mut child =
@@ -282,7 +282,7 @@ fn a_signal_while_an_image_is_written_leaves_nothing() {
 }
 
 #[test]
-fn what_a_killed_build_left_is_gone_after_the_next() {
+fn next_build_removes_files_of_a_killed_build() {
     let sandbox = with_a_large_file();
     let mut child = sandbox.spawnable(&["build", "--all", "-p", "magi.toml"]).spawn().expect("the binary");
     let stderr = wait_for(&mut child, "copying");
@@ -295,7 +295,7 @@ fn what_a_killed_build_left_is_gone_after_the_next() {
 }
 
 #[test]
-fn a_signal_while_a_server_is_silent() {
+fn signal_ends_a_silent_download() {
     let sandbox = Sandbox::alone();
     let server = Server::start();
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 15) as u8).collect();
@@ -315,7 +315,7 @@ fn a_signal_while_a_server_is_silent() {
 }
 
 #[test]
-fn a_stdout_that_is_full() {
+fn full_stdout_is_an_error() {
     if !Path::new("/dev/full").exists() {
         return;
     }
@@ -330,7 +330,7 @@ fn a_stdout_that_is_full() {
 }
 
 #[test]
-fn a_stdin_that_is_closed_and_a_path_with_blanks() {
+fn closed_stdin_and_paths_with_spaces_work() {
     let sandbox = Sandbox::new();
     let out = "out put/with – dash";
     sandbox.run(&[&BUILD[..], &["-q", "-o", out]].concat()).ok();

@@ -44,7 +44,7 @@ fn more(lines: &str) -> String {
 }
 
 #[test]
-fn an_overlay_of_the_users_own_works() {
+fn own_overlay_works() {
     let sandbox =
         overlay(PLAIN, &[("files/etc/motd.j2", "This is {{ node.name }}.\n"), ("README.md", "{{ not used")]);
     sandbox.run(&["build", "--all", "-p", "magi.toml"]).ok();
@@ -55,7 +55,7 @@ fn an_overlay_of_the_users_own_works() {
 }
 
 #[test]
-fn paths_that_lead_elsewhere() {
+fn relative_and_dotted_paths_are_refused() {
     let dir = |path: &str| refused(&more(&format!("[[dir]]\npath = {path:?}")), &[]);
     insta::assert_snapshot!(dir("/srv/../etc"), @"
     error: overlay `mine`: the path `/srv/../etc` has a part `.` or `..`
@@ -110,7 +110,7 @@ fn paths_that_lead_elsewhere() {
 }
 
 #[test]
-fn symlinks_and_leftovers_in_the_folder() {
+fn symlinks_and_editor_files_in_an_overlay_are_refused() {
     let sandbox = overlay(PLAIN, &[("files/etc/motd", "hello\n")]);
     symlink("/etc/shadow", sandbox.work("overlays/mine/files/etc/shadow")).expect("a link");
     insta::assert_snapshot!(refused_with(2, &sandbox), @"
@@ -142,7 +142,7 @@ fn symlinks_and_leftovers_in_the_folder() {
 }
 
 #[test]
-fn a_folder_of_the_overlays_that_is_a_symlink() {
+fn symlinked_overlay_folder_is_refused() {
     let sandbox = overlay(PLAIN, &[]);
     sandbox.write("elsewhere/etc/motd", "hello\n");
     symlink(sandbox.path("elsewhere"), sandbox.work("overlays/mine/files")).expect("a link");
@@ -153,7 +153,7 @@ fn a_folder_of_the_overlays_that_is_a_symlink() {
 }
 
 #[test]
-fn special_files_in_the_folder() {
+fn special_files_in_an_overlay_are_refused() {
     if !common::tools::have(&["mkfifo"]) {
         return;
     }
@@ -167,7 +167,7 @@ fn special_files_in_the_folder() {
 }
 
 #[test]
-fn a_symlink_of_the_base_in_the_way() {
+fn path_through_a_symlink_of_the_base_is_refused() {
     insta::assert_snapshot!(refused_with(2, &overlay(PLAIN, &[("files/lib/modules/x", "")])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` writes `/lib/modules/x`, but `/lib` is a symlink to `usr/lib` in the base
@@ -198,7 +198,7 @@ fn a_symlink_of_the_base_in_the_way() {
 }
 
 #[test]
-fn something_else_of_the_base_in_the_way() {
+fn path_with_another_file_type_in_the_base_is_refused() {
     insta::assert_snapshot!(refused_with(2, &overlay(PLAIN, &[("files/etc/hostname/x", "")])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` wants a file at `/etc/hostname/x`, but `/etc/hostname` is a file in the base
@@ -224,7 +224,7 @@ fn something_else_of_the_base_in_the_way() {
 }
 
 #[test]
-fn templates_that_do_not_work_with_file_and_line() {
+fn template_errors_name_file_and_line() {
     let template = |text: &str| refused(PLAIN, &[("files/etc/x.conf.j2", text)]);
     insta::assert_snapshot!(template("one\n{{ node.nmae }}\n"), @"
     error: `overlays/mine/files/etc/x.conf.j2` line 2: undefined value
@@ -271,7 +271,7 @@ fn templates_that_do_not_work_with_file_and_line() {
 }
 
 #[test]
-fn expressions_and_conditions_that_do_not_work() {
+fn invalid_expressions_are_refused() {
     insta::assert_snapshot!(refused(&more("[[dir]]\npath = \"/srv/x\"\nwhen = \"nodes |\""), &[]), @"
     error: `overlays/mine/overlay.toml` line 5: syntax error: unexpected end of input, expected identifier
     hint: `docs/overlays.md` lists what templates can use
@@ -288,7 +288,7 @@ fn expressions_and_conditions_that_do_not_work() {
 }
 
 #[test]
-fn a_condition_or_a_list_that_is_undefined() {
+fn undefined_conditions_and_lists_are_refused() {
     insta::assert_snapshot!(refused(&more("[[dir]]\npath = \"/srv/x\"\nwhen = \"settings.nope\""), &[]), @"
     error: `overlays/mine/overlay.toml` line 5: `settings.nope` is undefined
     hint: `docs/overlays.md` lists what templates can use
@@ -343,7 +343,7 @@ fn overlay_toml_with_slips() {
 }
 
 #[test]
-fn two_that_write_the_same_path() {
+fn two_writers_of_one_path_are_refused() {
     let sandbox = overlay(PLAIN, &[("files/etc/motd", "one\n")]);
     add(&sandbox, "other", PLAIN, &[("files/etc/motd", "two\n")]);
     Profile::small(&["mine", "other"]).write(&sandbox);
@@ -387,7 +387,7 @@ fn two_that_write_the_same_path() {
 }
 
 #[test]
-fn overlays_that_need_what_is_not_there_or_each_other() {
+fn missing_and_circular_needs_are_refused() {
     insta::assert_snapshot!(refused("summary = \"x\"\nneeds = [\"comon\"]\n", &[]), @"
     error: `overlays/mine/overlay.toml` line 2: unknown overlay `comon`
     hint: did you mean `common`?
@@ -401,7 +401,7 @@ fn overlays_that_need_what_is_not_there_or_each_other() {
 const SECRET: &str = "[[secret]]\nname = \"key\"\nkind = \"hex\"\nlength = 32";
 
 #[test]
-fn secrets_where_others_could_read_them() {
+fn readable_secrets_are_refused() {
     let boot = [("boot/key.txt.j2", "{{ secrets.key }}\n")];
     insta::assert_snapshot!(refused(&more(SECRET), &boot), @"
     error: overlay `mine`: `boot:/key.txt` holds a secret, but the FAT has no permissions
@@ -442,7 +442,7 @@ fn secrets_where_others_could_read_them() {
 }
 
 #[test]
-fn patches_that_find_nothing() {
+fn patches_without_a_match_are_refused() {
     let patch = |path: &str| {
         more(&format!("[[patch]]\npath = {path:?}\nmatch = \"^nothing like that$\"\nreplace = \"\""))
     };
@@ -471,7 +471,7 @@ fn patches_that_find_nothing() {
 }
 
 #[test]
-fn names_that_a_fat_cannot_hold() {
+fn invalid_fat_names_are_refused() {
     insta::assert_snapshot!(refused(PLAIN, &[("boot/what?.txt", "x")]), @"
     error: building the image of `caspar`
       caused by: writing `/what?.txt` to the FAT
@@ -493,7 +493,7 @@ fn names_that_a_fat_cannot_hold() {
 }
 
 #[test]
-fn a_fetch_that_nothing_could_verify() {
+fn unverifiable_fetch_is_refused() {
     let fetch = "[[fetch]]\npath = \"/srv/x\"\nurl = \"http://127.0.0.1:9/x\"";
     let sandbox = overlay(&more(fetch), &[]);
     // On the sample nothing is fetched.
@@ -517,7 +517,7 @@ fn a_fetch_that_nothing_could_verify() {
 }
 
 #[test]
-fn files_of_the_users_that_an_overlay_does_not_take() {
+fn included_files_with_another_extension_are_refused() {
     let include = "[[include]]\nsetting = \"apps\"\ninto = \"/srv/apps\"\nextensions = [\"yaml\", \"yml\"]\n\
                    [settings.apps]\ntype = \"paths\"\nhelp = \"x\"\ndefault = []";
     let sandbox = overlay(&more(include), &[]);

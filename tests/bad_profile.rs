@@ -32,7 +32,7 @@ fn refused_in(sandbox: &Sandbox) -> String {
 }
 
 #[test]
-fn unknown_keys_with_the_nearest_known_one() {
+fn unknown_keys_name_the_nearest_known_key() {
     insta::assert_snapshot!(refused(&Profile::default().cluster("gatway = \"10.0.0.1\"\n")), @"
     error: `magi.toml` line 4: unknown key `gatway` in `[cluster]`
     hint: did you mean `gateway`?
@@ -56,7 +56,7 @@ fn unknown_keys_with_the_nearest_known_one() {
 }
 
 #[test]
-fn what_isnt_toml_or_lacks_something() {
+fn invalid_toml_and_missing_keys_are_refused() {
     insta::assert_snapshot!(refused_text("[cluster\n"), @"
     error: `magi.toml` line 1: unclosed table, expected `]`
     hint: TOML syntax: strings need quotes, lists and table names need brackets
@@ -87,7 +87,7 @@ fn what_isnt_toml_or_lacks_something() {
 }
 
 #[test]
-fn names_that_no_machine_can_have() {
+fn invalid_hostnames_are_refused() {
     let named = |name: &str| refused(&Profile::default().nodes(&[&format!("name = {name:?}")]));
     insta::assert_snapshot!(named("Caspar"), @"
     error: `magi.toml` line 15: `Caspar` is not a valid hostname
@@ -124,7 +124,7 @@ fn names_that_no_machine_can_have() {
 }
 
 #[test]
-fn one_node_begins() {
+fn only_one_init_node_is_allowed() {
     let two = Profile::default().nodes(&["name = \"a\"\ninit = true", "name = \"b\"\ninit = true"]);
     insta::assert_snapshot!(refused(&two), @"
     error: `magi.toml` line 20: `a` and `b` both have `init = true`
@@ -133,7 +133,7 @@ fn one_node_begins() {
 }
 
 #[test]
-fn virtual_addresses_that_cannot_work() {
+fn unusable_vip_is_refused() {
     let vip = |vip: &str| {
         refused(&Profile::default().cluster_instead(&format!("name = \"magi\"\nvip = {vip:?}\n")))
     };
@@ -193,7 +193,7 @@ fn virtual_addresses_that_cannot_work() {
 }
 
 #[test]
-fn keys_that_let_nobody_in() {
+fn unusable_ssh_keys_are_refused() {
     let keys = |list: &str| refused(&Profile::default().keys(list));
     insta::assert_snapshot!(keys("\"ssh-ed25519 AAAAnonsense\""), @"
     error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: length invalid
@@ -232,7 +232,7 @@ fn a_private_key_is_refused_and_not_shown() {
 }
 
 #[test]
-fn a_wrong_pin() {
+fn wrong_pin_is_refused() {
     insta::assert_snapshot!(refused(&Profile::default().pin("abc")), @"
     error: `magi.toml` line 7: `base.sha256` must be 64 hexadecimal digits, but has 3
     hint: `sha256sum` prints the hash of an image
@@ -244,7 +244,7 @@ fn a_wrong_pin() {
 }
 
 #[test]
-fn overlays_that_are_not_there() {
+fn unknown_overlays_are_refused() {
     insta::assert_snapshot!(refused(&Profile::default().uses(&["comon"])), @"
     error: `magi.toml` line 12: unknown overlay `comon`
     hint: did you mean `common`?
@@ -277,7 +277,7 @@ fn overlays_that_are_not_there() {
 }
 
 #[test]
-fn settings_of_the_wrong_kind() {
+fn settings_of_a_wrong_type_are_refused() {
     let set = |overlay: &str, line: &str| refused(&Profile::default().settings(overlay, line));
     insta::assert_snapshot!(set("docker", "source = \"ubuntu\""), @"
     error: `magi.toml` line 15: `overlays.docker.source` is `ubuntu`, not one of `docker-ce`, `debian`
@@ -328,7 +328,7 @@ fn settings_of_the_wrong_kind() {
 }
 
 #[test]
-fn settings_that_do_not_fit_each_other() {
+fn contradictory_settings_are_refused() {
     let public = Profile::default().cluster_instead("name = \"magi\"\nvip = \"203.0.113.7\"\n");
     insta::assert_snapshot!(refused(&public), @"
     error: overlay `firewall`: the virtual IP 203.0.113.7 is not in a private range, so the firewall has no default for `lan`
@@ -337,7 +337,7 @@ fn settings_that_do_not_fit_each_other() {
 }
 
 #[test]
-fn files_that_are_not_there() {
+fn missing_files_are_refused() {
     let sandbox = Sandbox::alone();
     insta::assert_snapshot!(sandbox.run(&["build", "--all", "-p", "nowhere.toml"]).failed(2), @"
     error: reading the profile
@@ -358,7 +358,7 @@ fn files_that_are_not_there() {
 }
 
 #[test]
-fn nodes_that_are_not_in_the_profile() {
+fn unknown_nodes_are_refused() {
     let sandbox = Sandbox::alone();
     let asked = |name: &str| sandbox.run(&["build", "--base", "sample", "--node", name]).failed(2);
     insta::assert_snapshot!(asked("caspr"), @"
@@ -377,7 +377,7 @@ fn nodes_that_are_not_in_the_profile() {
 }
 
 #[test]
-fn wrong_command_lines() {
+fn wrong_command_lines_are_explained() {
     let sandbox = Sandbox::alone();
     let said = |args: &[&str]| {
         let ran = sandbox.run(args);
@@ -422,7 +422,7 @@ fn wrong_command_lines() {
 }
 
 #[test]
-fn secrets_that_others_can_read_or_that_are_broken() {
+fn readable_or_damaged_secrets_are_refused() {
     let sandbox = Sandbox::new();
     Profile::default().write(&sandbox);
     let secrets = sandbox.work("magi.secrets.toml");
@@ -451,7 +451,7 @@ fn secrets_that_others_can_read_or_that_are_broken() {
 }
 
 #[test]
-fn a_key_with_several_lines_or_options_cannot_slip_into_sysconf() {
+fn key_options_and_further_lines_never_reach_sysconf() {
     insta::assert_snapshot!(refused(&Profile::default().keys(&format!("{:?}", format!("{KEY}\nhostname=evil")))), @"
     error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: it has more than one line
     hint: give the one line of the `.pub` file: `ssh-ed25519 AAAA… comment`
@@ -459,7 +459,7 @@ fn a_key_with_several_lines_or_options_cannot_slip_into_sysconf() {
 }
 
 #[test]
-fn addresses_that_pods_or_services_have_too() {
+fn vip_in_pod_or_service_network_is_refused() {
     let k3s = |settings: &str| Profile::default().settings("k3s", settings);
     insta::assert_snapshot!(refused(&k3s("service_cidr = \"10.42.128.0/17\"")), @"
     error: overlay `k3s`: `cluster_cidr` 10.42.0.0/16 and `service_cidr` 10.42.128.0/17 overlap

@@ -74,7 +74,7 @@ fn mbr_with_fat16() {
 }
 
 #[test]
-fn mbr_in_another_order_with_other_numbers() {
+fn mbr_with_root_first_and_other_numbers() {
     builds_on(&Base { numbers: (4, 2), root_first: true, ..Base::default() });
 }
 
@@ -84,18 +84,18 @@ fn mbr_with_fat32() {
 }
 
 #[test]
-fn gpt() {
+fn plain_gpt() {
     builds_on(&Base { table: Table::Gpt, ..Base::default() });
 }
 
 #[test]
-fn gpt_with_a_hybrid_mbr_as_debians_cloud_images_have_it() {
+fn gpt_with_hybrid_mbr() {
     let fat = vec!["-F", "32", "-s", "1"];
     builds_on(&Base { table: Table::HybridGpt, numbers: (15, 1), fat, fat_size: 40, ..Base::default() });
 }
 
 #[test]
-fn ext4_as_trixie_makes_it() {
+fn ext4_with_trixie_features() {
     let features = "orphan_file,metadata_csum_seed,64bit,metadata_csum";
     builds_on(&Base { ext4: vec!["-b", "4096", "-I", "256", "-O", features], ..Base::default() });
 }
@@ -121,7 +121,7 @@ fn ext4_without_flex_groups() {
 }
 
 #[test]
-fn linux_mounts_and_uses_it() {
+fn linux_mounts_and_writes_the_image() {
     if !is_root() {
         return eprintln!("not tried: only root can mount");
     }
@@ -200,7 +200,7 @@ fn published() -> Option<(Server, Vec<u8>)> {
 }
 
 #[test]
-fn by_url_with_its_checksum_beside_it_then_offline() {
+fn url_with_checksum_file_then_offline() {
     let Some((server, _)) = published() else { return };
     let sandbox = Sandbox::alone();
     let url = server.url("/base.img.xz");
@@ -218,7 +218,7 @@ fn by_url_with_its_checksum_beside_it_then_offline() {
 }
 
 #[test]
-fn fetch_is_all_that_an_offline_build_needs() {
+fn offline_build_works_after_fetch() {
     let Some((server, _)) = published() else { return };
     let sandbox = Sandbox::alone();
     sandbox.write("work/k3s", binary());
@@ -231,7 +231,7 @@ fn fetch_is_all_that_an_offline_build_needs() {
 }
 
 #[test]
-fn a_download_that_breaks_off_is_taken_up_where_it_ended() {
+fn interrupted_download_is_resumed() {
     let Some((server, bytes)) = published() else { return };
     let half = bytes.len() / 2;
     server.on("/base.img.xz", Reply::CutOnce(bytes, half));
@@ -242,7 +242,7 @@ fn a_download_that_breaks_off_is_taken_up_where_it_ended() {
 }
 
 #[test]
-fn a_redirect_and_a_pin_instead_of_a_checksum() {
+fn redirect_with_pinned_hash() {
     let Some((server, bytes)) = published() else { return };
     server.on("/latest", Reply::Redirect(server.url("/base.img.xz")));
     let sandbox = Sandbox::alone();
@@ -254,7 +254,7 @@ fn a_redirect_and_a_pin_instead_of_a_checksum() {
 }
 
 #[test]
-fn without_a_checksum_only_when_told_so() {
+fn missing_checksum_needs_the_insecure_option() {
     let Some((server, _)) = published() else { return };
     server.on("/base.img.xz.sha256", Reply::Status(404));
     let sandbox = Sandbox::alone();

@@ -11,7 +11,7 @@ use common::sandbox::{mode, names, set_mode};
 use common::tools::said;
 
 #[test]
-fn writes_what_a_build_needs_and_never_overwrites() {
+fn init_writes_all_that_build_needs_and_overwrites_nothing() {
     let sandbox = Sandbox::new();
     // Nobody's ssh key is needed yet.
     fs::remove_dir_all(sandbox.path("home/.ssh")).expect("a folder");
@@ -47,7 +47,7 @@ fn writes_what_a_build_needs_and_never_overwrites() {
 }
 
 #[test]
-fn with_force_what_was_there_is_kept_beside() {
+fn force_keeps_backups() {
     let sandbox = Sandbox::new();
     sandbox.run(&["init"]).ok();
     let read = |name: &str| fs::read_to_string(sandbox.work("profiles").join(name)).expect("a file");
@@ -74,7 +74,7 @@ fn with_force_what_was_there_is_kept_beside() {
 }
 
 #[test]
-fn secrets_without_a_profile_are_left_alone() {
+fn secrets_without_a_profile_stay() {
     let sandbox = Sandbox::new();
     sandbox.write("work/.gitignore", "mine\n");
     let secrets = sandbox.write("work/profiles/magi.secrets.toml", "[k3s]\n");
@@ -90,7 +90,7 @@ fn secrets_without_a_profile_are_left_alone() {
 }
 
 #[test]
-fn secrets_that_lie_elsewhere_are_made_there() {
+fn secrets_option_is_respected() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.work("safe")).expect("a folder");
     sandbox.run(&["init", "--secrets", "safe/cluster.toml"]).ok();
@@ -99,7 +99,7 @@ fn secrets_that_lie_elsewhere_are_made_there() {
 }
 
 #[test]
-fn a_profile_whose_secrets_are_missing_gets_new_ones() {
+fn missing_secrets_of_a_profile_are_generated() {
     let sandbox = Sandbox::new();
     sandbox.run(&["init"]).ok();
     let profile = fs::read_to_string(sandbox.work("profiles/magi.toml")).expect("a profile");
@@ -115,7 +115,7 @@ fn a_profile_whose_secrets_are_missing_gets_new_ones() {
 }
 
 #[test]
-fn what_fails_leaves_all_as_it_was() {
+fn failed_init_changes_nothing() {
     let sandbox = Sandbox::new();
     insta::assert_snapshot!(sandbox.run(&["init", "new/home", "--secrets", "gone/s.toml"]).failed(1), @"
     error: cannot create `gone/s.toml`

@@ -26,7 +26,7 @@ fn parsed(yaml: &str) -> Value {
 }
 
 #[test]
-fn what_is_printed_is_the_same_as_yaml_and_json() {
+fn yaml_and_json_have_the_same_content() {
     let sandbox = sandbox();
     let printed = sandbox.run(&["kubeconfig"]).ok();
     assert_eq!(printed.stderr, "");
@@ -48,7 +48,7 @@ fn what_is_printed_is_the_same_as_yaml_and_json() {
 }
 
 #[test]
-fn secrets_are_made_if_there_are_none_for_every_node() {
+fn missing_secrets_are_generated_for_every_node() {
     let sandbox = Sandbox::new();
     fs::remove_dir_all(sandbox.path("home/.ssh")).expect("a folder");
     let first = sandbox.run(&["kubeconfig"]).ok();
@@ -65,7 +65,7 @@ fn secrets_are_made_if_there_are_none_for_every_node() {
 }
 
 #[test]
-fn without_an_overlay_that_has_one() {
+fn profile_without_a_kubeconfig_is_refused() {
     let sandbox = Sandbox::new();
     Profile::small(&["docker"]).write(&sandbox);
     insta::assert_snapshot!(sandbox.run(&["kubeconfig", "-p", "magi.toml"]).failed(2), @"
@@ -75,7 +75,7 @@ fn without_an_overlay_that_has_one() {
 }
 
 #[test]
-fn a_broken_one_of_ones_own_overlay_tells_no_secret() {
+fn template_errors_show_no_secret() {
     let sandbox = Sandbox::new();
     let secret = "[[secret]]\nname = \"key\"\nkind = \"hex\"\nlength = 32\n";
     sandbox.write("work/overlays/mine/overlay.toml", format!("summary = \"x\"\n{secret}"));
@@ -108,7 +108,7 @@ fn merge(sandbox: &Sandbox, list: Option<&str>, args: &[&str]) -> Ran {
 }
 
 #[test]
-fn merged_into_the_users_own() {
+fn merge_keeps_other_entries() {
     let sandbox = sandbox();
     let ran = merge(&sandbox, None, &[]).ok();
     insta::assert_snapshot!(sandbox.normalised(&ran.stdout), @"[sandbox]/home/.kube/config");
@@ -131,7 +131,7 @@ fn merged_into_the_users_own() {
 }
 
 #[test]
-fn merged_into_the_first_file_that_is_listed() {
+fn merge_writes_the_first_listed_file() {
     let sandbox = sandbox();
     let others = "\
 # mine
@@ -172,7 +172,7 @@ users:
 }
 
 #[test]
-fn what_isnt_a_kubeconfig_stays_as_it_is() {
+fn files_that_are_no_kubeconfigs_stay_unchanged() {
     let sandbox = sandbox();
     for text in ["[not, one]\n", "a: [b\n", "kind: Secret\n", "words\n", "\u{0}\n"] {
         let file = sandbox.write("work/config", text);
@@ -236,7 +236,7 @@ impl Drop for Api {
 }
 
 #[test]
-fn it_opens_the_api_and_nothing_else_does() {
+fn only_this_kubeconfig_is_accepted_by_the_api() {
     if !have(&["openssl", "curl"]) {
         return;
     }
@@ -265,7 +265,7 @@ fn it_opens_the_api_and_nothing_else_does() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn names_that_arent_utf8_and_files_that_are_none() {
+fn non_utf8_paths_and_special_files() {
     use std::os::unix::ffi::OsStrExt as _;
     let sandbox = sandbox();
     let mut command = sandbox.command(&["kubeconfig", "--merge", "--json"]);

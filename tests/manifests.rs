@@ -46,7 +46,7 @@ fn planned(sandbox: &Sandbox, node: &str) -> Vec<String> {
 }
 
 #[test]
-fn good_ones_go_onto_the_node_that_begins_the_cluster() {
+fn valid_manifests_go_to_the_init_node() {
     let secret = SITE.replace("ConfigMap", "Secret");
     let json = "{\"apiVersion\": \"v1\",\n\t\"kind\": \"Pod\", \"metadata\": {\"generateName\": \"a-\"}}";
     let several =
@@ -72,7 +72,7 @@ fn object(version: &str, kind: &str, name: &str) -> String {
 }
 
 #[test]
-fn what_is_no_yaml() {
+fn invalid_yaml_is_refused() {
     insta::assert_snapshot!(refused("kind: Pod\n  name: x\n"), @"error: `apps/site.yaml` line 2: not YAML: mapping values are not allowed in this context");
     insta::assert_snapshot!(refused("kind: Pod\n\tname: x\n"), @"error: `apps/site.yaml` line 1: not YAML: while scanning a plain scalar, found a tab");
     insta::assert_snapshot!(refused("a: 'b\n"), @"error: `apps/site.yaml` line 1: not YAML: unclosed quote");
@@ -89,7 +89,7 @@ fn what_is_no_yaml() {
 }
 
 #[test]
-fn what_is_no_object() {
+fn yaml_that_is_no_object_is_refused() {
     insta::assert_snapshot!(refused("- a\n"), @"
     error: `apps/site.yaml` line 1: an object must be a mapping, not a list
     hint: a manifest begins with `apiVersion`, `kind` and `metadata`
@@ -130,7 +130,7 @@ fn what_is_no_object() {
 }
 
 #[test]
-fn names_that_kubernetes_would_refuse() {
+fn invalid_object_names_are_refused() {
     insta::assert_snapshot!(refused(object("v1", "ConfigMap", "My_Page")), @"
     error: `apps/site.yaml` line 4: `My_Page` is not a valid name for a ConfigMap
     hint: at most 253 lower-case letters, digits, `-` and `.`, with a letter or digit at both ends
@@ -166,7 +166,7 @@ fn names_that_kubernetes_would_refuse() {
 }
 
 #[test]
-fn the_same_object_twice() {
+fn duplicate_objects_are_refused() {
     let twice = apps(&[("one.yaml", SITE.to_owned()), ("two.yaml", format!("# again\n{SITE}"))]);
     insta::assert_snapshot!(refused_in(&twice), @"
     error: `apps/two.yaml` line 2: duplicate object: ConfigMap `page` is also in `apps/one.yaml` line 1
@@ -180,7 +180,7 @@ fn the_same_object_twice() {
 }
 
 #[test]
-fn names_of_files_that_k3s_could_not_take() {
+fn invalid_file_names_are_refused() {
     let name = |name: &str| refused_in(&apps(&[(name, SITE)]));
     insta::assert_snapshot!(name("my_site.yaml"), @r"
     error: the name of `apps/my_site.yaml` does not match `^[a-z0-9]([-a-z0-9]*[a-z0-9])?\.[-.A-Za-z0-9]+$`
@@ -210,7 +210,7 @@ fn names_of_files_that_k3s_could_not_take() {
 }
 
 #[test]
-fn symlinks_and_special_files() {
+fn symlinks_and_special_files_are_refused() {
     let sandbox = apps(&[("site.yaml", SITE)]);
     symlink("..", sandbox.work("apps/again")).expect("a link");
     insta::assert_snapshot!(refused_in(&sandbox), @"
@@ -239,7 +239,7 @@ fn symlinks_and_special_files() {
 }
 
 #[test]
-fn hostile_ones_are_refused() {
+fn hostile_manifests_are_refused() {
     let mut laughs = format!("{SITE}a0: &a0 [lol]\n");
     for i in 1..80 {
         laughs.push_str(&format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(", ")));
@@ -255,7 +255,7 @@ fn hostile_ones_are_refused() {
 }
 
 #[test]
-fn settings_of_k3s_in_yaml() {
+fn k3s_configuration_files_are_checked() {
     let config = |content: &str| {
         let sandbox = Sandbox::new();
         sandbox.write("work/50-mine.yaml", content);
@@ -294,7 +294,7 @@ fn overlay_toml_with_slips() {
 }
 
 #[test]
-fn they_are_checked_before_anything_is_fetched() {
+fn manifests_are_checked_before_downloads() {
     let sandbox = apps(&[("site.yaml", "- a\n")]);
     // Nothing answers there.
     Profile::default()

@@ -161,7 +161,7 @@ const SAMPLE: [(u64, u64); 7] = [
 ];
 
 #[test]
-fn the_sample_with_bytes_changed() {
+fn mutated_sample_never_panics() {
     let sandbox = Sandbox::alone();
     let image = sample(&sandbox);
     look_into_all(&image, &mutations(&image, &SAMPLE, 175 * times()));
@@ -214,14 +214,14 @@ fn inode_offset(imap: &str, ext4: u64) -> u64 {
 }
 
 #[test]
-fn file_systems_without_checksums_with_bytes_changed() {
+fn mutated_file_systems_without_checksums_never_panic() {
     let sandbox = Sandbox::alone();
     let Some((image, regions)) = unchecked(&sandbox) else { return };
     look_into_all(&image, &mutations(&image, &regions, 270 * times()));
 }
 
 #[test]
-fn builds_on_bases_with_bytes_changed() {
+fn builds_on_mutated_bases_never_panic() {
     let sandbox = Sandbox::alone();
     let Some((image, regions)) = unchecked(&sandbox) else { return };
     let all = mutations(&image, &regions, (270 + 26) * times());

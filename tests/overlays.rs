@@ -228,7 +228,7 @@ fn scripts_below(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn under_dhcp() {
+fn rendered_with_dhcp() {
     let Some(node) = Node::of(&Profile::default(), "caspar") else { return };
     node.all_agree();
     assert!(!node.text("/etc/keepalived/keepalived.conf").contains("unicast"));
@@ -245,7 +245,7 @@ fn under_dhcp() {
 }
 
 #[test]
-fn with_fixed_addresses() {
+fn rendered_with_fixed_addresses() {
     let Some(node) = Node::of(&Profile::fixed(), "melchior") else { return };
     node.all_agree();
     insta::assert_snapshot!(node.text("/etc/network/interfaces.d/eth0"), @"
@@ -280,7 +280,7 @@ fn with_fixed_addresses() {
 }
 
 #[test]
-fn with_debians_docker_no_ingress_and_k3s_images() {
+fn rendered_with_debian_docker_without_ingress_with_k3s_images() {
     let profile = Profile::default()
         .cluster_instead("name = \"home\"\nvip = \"192.168.1.5\"\n")
         .settings(
@@ -309,7 +309,7 @@ fn with_debians_docker_no_ingress_and_k3s_images() {
 }
 
 #[test]
-fn with_another_interface() {
+fn rendered_with_another_interface() {
     let profile = Profile::default().cluster("interface = \"end0\"\n");
     let Some(node) = Node::of(&profile, "caspar") else { return };
     node.keepalived_agrees("end0");
@@ -319,7 +319,7 @@ fn with_another_interface() {
 }
 
 #[test]
-fn with_everything_set() {
+fn rendered_with_every_setting() {
     let profile = Profile::fixed()
         .settings(
             "k3s",
@@ -358,7 +358,7 @@ fn with_everything_set() {
 }
 
 #[test]
-fn alone() {
+fn rendered_for_one_node() {
     for uses in [&["docker"][..], &["vip"], &["ingress"], &["firewall"]] {
         let Some(node) = Node::of(&Profile::small(uses), "caspar") else { return };
         node.systemd_agrees();
@@ -369,7 +369,7 @@ fn alone() {
 }
 
 #[test]
-fn the_first_node_begins_when_none_is_said_to() {
+fn first_node_is_the_default_init_node() {
     let Some(node) = Node::of(&Profile::small(&["k3s"]), "caspar") else { return };
     assert!(
         node.text("/etc/magi/magi.conf").contains("MAGI_INIT=yes"),
@@ -379,7 +379,7 @@ fn the_first_node_begins_when_none_is_said_to() {
 }
 
 #[test]
-fn a_firewall_that_cannot_tell_what_the_lan_is() {
+fn firewall_without_a_known_lan_is_refused() {
     let plan = |vip: &str| {
         let sandbox = Sandbox::new();
         let cluster = format!("name = \"magi\"\nvip = \"{vip}\"\n");

@@ -106,7 +106,7 @@ fn every_command_of_the_readme_works() {
 }
 
 #[test]
-fn every_command_and_option_that_the_readme_names_is_there() {
+fn every_command_and_option_of_the_readme_exists() {
     let sandbox = Sandbox::new();
     let readme = readme();
     let table: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `magi-image ")).collect();
@@ -135,7 +135,7 @@ fn every_command_and_option_that_the_readme_names_is_there() {
 }
 
 #[test]
-fn every_file_that_the_readme_links_to_is_there() {
+fn every_link_of_the_readme_exists() {
     let repo = Path::new(env!("CARGO_MANIFEST_DIR"));
     for document in ["README.md", "docs/overlays.md", "docs/first-boot.md"] {
         let path = repo.join(document);
@@ -149,7 +149,7 @@ fn every_file_that_the_readme_links_to_is_there() {
 }
 
 #[test]
-fn the_example_overlay_does_what_the_docs_say() {
+fn example_overlay_does_what_the_docs_say() {
     let sandbox = clone();
     let docs = fs::read_to_string(sandbox.work("docs/overlays.md")).expect("the docs");
     let shown: Vec<&str> = docs.lines().filter_map(|line| line.strip_prefix("    magi-image ")).collect();
@@ -180,7 +180,7 @@ fn the_example_overlay_does_what_the_docs_say() {
 }
 
 #[test]
-fn the_example_site_is_applied_by_the_node_that_begins_the_cluster() {
+fn example_site_is_applied_by_the_init_node() {
     let sandbox = clone();
     let docs = fs::read_to_string(sandbox.work("docs/example-site/README.md")).expect("the docs");
     let shown: Vec<&str> = docs.lines().filter_map(|line| line.strip_prefix("    magi-image ")).collect();

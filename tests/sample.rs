@@ -66,7 +66,7 @@ fn every_image_is_clean() {
 }
 
 #[test]
-fn each_node_has_its_files_and_nothing_else_is_left() {
+fn out_folder_has_the_files_of_each_node_only() {
     insta::assert_snapshot!(built().sandbox.out().join("\n"), @"
     magi-balthazar.img
     magi-balthazar.img.sha256
@@ -117,7 +117,7 @@ fn sysconf_is_edited_in_place() {
 }
 
 #[test]
-fn modes_owners_and_times_are_those_of_the_plan() {
+fn modes_owners_and_times_match_the_plan() {
     let built = built();
     if !have(&JUDGES) {
         return;
@@ -149,7 +149,7 @@ fn modes_owners_and_times_are_those_of_the_plan() {
 }
 
 #[test]
-fn identity_keys_and_a_locked_console() {
+fn node_has_identity_keys_and_locked_console() {
     let built = built();
     if !have(&JUDGES) {
         return;
@@ -171,7 +171,7 @@ fn identity_keys_and_a_locked_console() {
 }
 
 #[test]
-fn every_edit_in_the_manifest_is_what_debugfs_sees() {
+fn manifest_edits_match_debugfs() {
     let built = built();
     if !have(&JUDGES) {
         return;
@@ -206,7 +206,7 @@ fn every_edit_in_the_manifest_is_what_debugfs_sees() {
 }
 
 #[test]
-fn what_isnt_in_the_manifest_is_as_in_the_base() {
+fn other_files_equal_the_base() {
     let built = built();
     if !have(&JUDGES) {
         return;
@@ -237,7 +237,7 @@ fn what_isnt_in_the_manifest_is_as_in_the_base() {
 }
 
 #[test]
-fn a_secret_is_only_in_its_file() {
+fn secrets_stand_in_their_files_only() {
     let built = built();
     if !have(&JUDGES) {
         return;
@@ -274,7 +274,7 @@ fn the_same_inputs_give_the_same_bytes() {
 }
 
 #[test]
-fn sha256sum_agrees() {
+fn sha256sum_accepts_the_checksum_files() {
     let out = built().sandbox.work("out");
     for node in NODES {
         let mut sums = command("sha256sum");
@@ -286,7 +286,7 @@ fn sha256sum_agrees() {
 }
 
 #[test]
-fn the_manifest_says_what_the_image_was_made_of() {
+fn manifest_names_all_inputs() {
     let manifest = built().manifest("caspar");
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/base/sample/sample.img.xz");
     assert_eq!(manifest["format"], 1);
@@ -316,7 +316,7 @@ fn the_manifest_says_what_the_image_was_made_of() {
 }
 
 #[test]
-fn only_one_node_begins_the_cluster_and_takes_the_manifests() {
+fn init_node_alone_has_the_manifests() {
     let built = built();
     if !have(&JUDGES) {
         return;
@@ -330,7 +330,7 @@ fn only_one_node_begins_the_cluster_and_takes_the_manifests() {
 }
 
 #[test]
-fn one_node_or_several_by_name() {
+fn nodes_are_built_by_name() {
     let sandbox = Sandbox::new();
     let build = |args: &[&str]| {
         let _ = fs::remove_dir_all(sandbox.work("out"));
@@ -344,7 +344,7 @@ fn one_node_or_several_by_name() {
 }
 
 #[test]
-fn secrets_are_made_once_private_and_used_again() {
+fn secrets_are_generated_once_and_private() {
     let sandbox = Sandbox::new();
     let first = sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
     assert!(
@@ -369,7 +369,7 @@ fn secrets_are_made_once_private_and_used_again() {
 }
 
 #[test]
-fn secrets_can_lie_elsewhere() {
+fn secrets_file_can_be_elsewhere() {
     let sandbox = Sandbox::new();
     sandbox.write_secrets("safe/cluster.toml");
     let mut command = sandbox.command(&["build", "--node", "caspar", "--base", "sample", "-q"]);
@@ -380,7 +380,7 @@ fn secrets_can_lie_elsewhere() {
 }
 
 #[test]
-fn without_a_key_a_pair_is_made_and_told() {
+fn missing_ssh_key_generates_a_pair_with_a_note() {
     let sandbox = Sandbox::new();
     fs::remove_file(sandbox.path("home/.ssh/id_ed25519.pub")).expect("the key");
     let ran = sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
@@ -399,7 +399,7 @@ fn without_a_key_a_pair_is_made_and_told() {
 }
 
 #[test]
-fn several_keys_all_get_in_and_the_first_goes_to_sysconf() {
+fn all_ssh_keys_log_in_and_sysconf_has_the_first() {
     let sandbox = Sandbox::new();
     let second = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB other";
     sandbox.write("work/team.pub", format!("# the team\n{second}\n"));
@@ -455,7 +455,7 @@ fn countless(text: &str) -> String {
 }
 
 #[test]
-fn verify_says_that_all_is_well() {
+fn verify_accepts_an_unchanged_image() {
     let sandbox = &built().sandbox;
     let verified = sandbox.run(&["verify", "out/magi-caspar.img"]).ok();
     insta::assert_snapshot!(countless(&verified.stdout), @"caspar: unchanged since the build; all [n] planned paths match");
@@ -482,7 +482,7 @@ fn verified_after(spoil: impl FnOnce(&Image)) -> Option<(Sandbox, String)> {
 }
 
 #[test]
-fn verify_finds_another_mode() {
+fn verify_finds_a_changed_mode() {
     let spoil = |image: &Image| image.debugfs_write("sif /etc/shadow mode 0100644");
     let Some((_, text)) = verified_after(spoil) else { return };
     insta::assert_snapshot!(text, @"
@@ -492,7 +492,7 @@ fn verify_finds_another_mode() {
 }
 
 #[test]
-fn verify_finds_what_is_missing_and_what_has_other_content() {
+fn verify_finds_missing_and_changed_files() {
     let other = tempfile::NamedTempFile::new().expect("a file");
     fs::write(other.path(), "caspat\n").expect("its content");
     let spoil = |image: &Image| {
@@ -526,7 +526,7 @@ fn verify_finds_a_change_on_the_fat() {
 }
 
 #[test]
-fn verify_tells_a_change_beside_the_plan_from_one_of_the_plan() {
+fn verify_tells_planned_from_other_changes() {
     if !have(&JUDGES) {
         return;
     }
@@ -566,7 +566,7 @@ fn inspect_draws_the_image() {
 }
 
 #[test]
-fn inspect_as_data() {
+fn inspect_prints_json() {
     let data = built().sandbox.run(&["inspect", "--json", "out/magi-caspar.img"]).ok().json();
     assert_eq!(data["table"], "mbr");
     assert_eq!(data["partitions"][0]["content"]["fat"]["bits"], 16);
@@ -580,14 +580,14 @@ fn inspect_as_data() {
 }
 
 #[test]
-fn inspect_of_the_base_itself() {
+fn inspect_shows_a_base() {
     let data = built().sandbox.run(&["inspect", "--json", arg(&built().base())]).ok().json();
     assert_eq!(data["sysconf"], serde_json::json!({}));
     assert_eq!(data["manifest"], serde_json::Value::Null);
 }
 
 #[test]
-fn a_plan_shows_all_and_changes_nothing() {
+fn plan_shows_every_edit_and_writes_nothing() {
     let sandbox = Sandbox::new();
     let ran = sandbox.run(&["plan", "--node", "caspar", "--base", "sample"]).ok();
     let lines: Vec<&str> = ran.stdout.lines().collect();
@@ -608,7 +608,7 @@ fn a_plan_shows_all_and_changes_nothing() {
 }
 
 #[test]
-fn a_plan_as_data() {
+fn plan_prints_json() {
     let data = built().sandbox.run(&["plan", "--all", "--base", "sample", "--json"]).ok().json();
     let nodes: Vec<_> = data.as_array().expect("a list").iter().map(|plan| plan["node"].clone()).collect();
     assert_eq!(nodes, NODES);
@@ -619,7 +619,7 @@ fn a_plan_as_data() {
 }
 
 #[test]
-fn stdout_has_only_data_and_quiet_is_quiet() {
+fn stdout_has_data_only_and_quiet_prints_no_notes() {
     let sandbox = Sandbox::new();
     sandbox.write_secrets("work/magi.secrets.toml");
     let quiet = sandbox.run(&["build", "--node", "caspar", "--base", "sample", "--quiet"]).ok();
@@ -631,7 +631,7 @@ fn stdout_has_only_data_and_quiet_is_quiet() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn closed_stdout_is_no_error() {
     let sandbox = Sandbox::new();
     for args in [&["plan", "--all", "--base", "sample"][..], &["man"], &["completions", "bash"], &["--help"]]
     {
@@ -644,7 +644,7 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
-fn the_profile_and_overlays_of_the_repository_are_the_built_in_ones() {
+fn built_in_files_equal_the_repository() {
     let repo = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (empty, copied) = (Sandbox::new(), Sandbox::new());
     for folder in ["profiles", "overlays"] {
@@ -657,7 +657,7 @@ fn the_profile_and_overlays_of_the_repository_are_the_built_in_ones() {
 }
 
 #[test]
-fn help_version_manual_and_completions() {
+fn help_version_manual_and_completions_are_printed() {
     let sandbox = Sandbox::new();
     assert_eq!(
         sandbox.run(&["--version"]).ok().stdout,
@@ -683,7 +683,7 @@ fn help_version_manual_and_completions() {
 }
 
 #[test]
-fn what_a_killed_build_left_goes_whatever_form_it_had() {
+fn files_of_killed_builds_are_removed_in_every_format() {
     let sandbox = Sandbox::new();
     let mine = sandbox.write("work/out/.magi-caspar.img.mine", "");
     for extension in ["", ".xz", ".zst", ".gz"] {
@@ -696,7 +696,7 @@ fn what_a_killed_build_left_goes_whatever_form_it_had() {
 }
 
 #[test]
-fn fetch_says_what_it_has() {
+fn fetch_lists_its_files() {
     let sandbox = Sandbox::new();
     let said = sandbox.run(&["fetch", "--base", "sample", "--json"]).ok().json();
     assert_eq!(said["base"], "sample");
@@ -704,7 +704,7 @@ fn fetch_says_what_it_has() {
 }
 
 #[test]
-fn verify_of_an_image_that_was_cut() {
+fn verify_refuses_a_truncated_image() {
     let sandbox = Sandbox::new();
     sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
     let image =

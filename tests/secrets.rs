@@ -25,7 +25,7 @@ const CAS: [(&str, &str); 5] = [
 ];
 
 #[test]
-fn openssl_reads_and_verifies_what_is_made() {
+fn openssl_verifies_the_generated_certificates() {
     if !have(&["openssl"]) {
         return;
     }
@@ -76,7 +76,7 @@ fn openssl_reads_and_verifies_what_is_made() {
 }
 
 #[test]
-fn each_node_has_what_it_needs_and_joiners_know_whom_they_join() {
+fn nodes_have_their_secrets_and_verify_the_server() {
     if !have(&JUDGES) || !have(&["openssl"]) {
         return;
     }
@@ -212,7 +212,7 @@ impl<'a> Search<'a> {
 }
 
 #[test]
-fn nothing_but_the_images_holds_a_secret() {
+fn only_images_hold_secrets() {
     let built = built();
     let mut secrets = untold(SECRETS);
     assert!(secrets.len() > 60, "{}", secrets.len());
@@ -277,7 +277,7 @@ fn places(key: &str, node: &str) -> Vec<String> {
 }
 
 #[test]
-fn in_an_image_a_secret_is_only_where_it_belongs() {
+fn image_holds_secrets_in_their_files_only() {
     if !have(&JUDGES) {
         return;
     }
@@ -302,7 +302,7 @@ fn in_an_image_a_secret_is_only_where_it_belongs() {
 }
 
 #[test]
-fn a_broken_template_tells_no_secret() {
+fn template_errors_show_no_secret() {
     let secret = "feedfeedfeedfeedfeedfeedfeedfeed";
     let broken = [
         ("files/etc/key.j2", "{{ secrets.key | network }}\n"),
@@ -338,7 +338,7 @@ fn a_broken_template_tells_no_secret() {
 }
 
 #[test]
-fn the_secrets_where_their_files_name_belongs_are_not_told() {
+fn secrets_given_as_a_path_are_not_shown() {
     let sandbox = Sandbox::new();
     let one_line = SECRETS.replace('\n', "");
     for content in [SECRETS, &one_line] {
@@ -373,7 +373,7 @@ fn the_secrets_where_their_files_name_belongs_are_not_told() {
 }
 
 #[test]
-fn a_file_that_was_named_must_hold_them() {
+fn named_secrets_file_must_exist() {
     let sandbox = Sandbox::new();
     for command in ["build", "plan"] {
         let ran = sandbox.run(&[command, "--all", "--base", "sample", "--secrets", "typo.toml"]);
@@ -399,7 +399,7 @@ fn a_file_that_was_named_must_hold_them() {
 }
 
 #[test]
-fn a_symlink_to_the_secrets_stays_one() {
+fn symlink_to_the_secrets_stays() {
     let sandbox = Sandbox::new();
     sandbox.run(&["init"]).ok();
     let (link, vault) = (sandbox.work("profiles/magi.secrets.toml"), sandbox.work("vault.toml"));
