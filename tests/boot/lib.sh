@@ -61,7 +61,8 @@ boot_files() {
 }
 
 # run_qemu DIR DRIVE OPTION…: with the files of boot_files in DIR. The clock is wrong, since a Pi has none that
-# survives a power cut. The caller defines drive d and netdev n. Sets qemu_pid.
+# survives a power cut. The caller defines drive d and netdev n; without romfile= its network device would need the
+# boot ROM of the package ipxe-qemu. Sets qemu_pid.
 run_qemu() {
 	local dir=$1 drive=$2
 	shift 2
@@ -78,7 +79,7 @@ start_guest() {
 	ssh_port=$(free_port)
 	run_qemu "$work" "format=raw,file=$1" -smp 2 -m 2048 \
 		-netdev "user,id=n,hostfwd=tcp:127.0.0.1:$ssh_port-:22" \
-		-device virtio-net-pci,netdev=n \
+		-device virtio-net-pci,netdev=n,romfile= \
 		-object "filter-dump,id=f,netdev=n,file=$work/net.pcap,maxlen=600" \
 		-serial "file:$work/serial.log"
 }

@@ -55,7 +55,7 @@ power_on() {
 	run_qemu "$dir" "format=qcow2,file=$dir/card.qcow2" -smp 1 -m "$memory" \
 		-accel tcg,thread=multi,tb-size=192 \
 		-netdev "socket,id=n,mcast=$multicast_group,localaddr=127.0.0.1" \
-		-device "virtio-net-pci,netdev=n,mac=$(mac_of "$1")" \
+		-device "virtio-net-pci,netdev=n,romfile=,mac=$(mac_of "$1")" \
 		-chardev "file,id=s,append=on,path=$dir/serial.log" -serial chardev:s
 	pids[$1]=$qemu_pid
 	powered_on[$1]=$(now)
