@@ -1,8 +1,8 @@
 //! magi-image builds bootable SD-card images: one ready-to-flash image for each node of a cluster.
 //!
 //! Profile, overlays and secrets are composed to a plan. The plan is applied to a copy of the base image, read
-//! back with other code than wrote it, and rendered to outputs. `docs/architecture.md` shows the rooms and
-//! which room may use which.
+//! back by independent code, and rendered to outputs. `docs/architecture.md` lists the modules and which
+//! module may use which.
 //!
 //! Only [`cli`] is public, for the binary, and [`fuzzing`], for tests: the compiler then finds dead code.
 

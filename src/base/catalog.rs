@@ -1,18 +1,18 @@
-//! The bases that have a name. Data: another base is another entry.
+//! Catalog of the named bases. To add a base, add an entry.
 
 use super::family::Family;
 use crate::digest::Sha256;
 use crate::text;
 
-/// A base that is known by name.
+/// A base in the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// As the profile and `--base` call it.
+    /// Name for the profile and for `--base`.
     pub(crate) name: &'static str,
-    /// What it is, in a few words.
+    /// Short description.
     pub(crate) about: &'static str,
     pub(super) family: Family,
-    /// Debian's name of the release.
+    /// Codename of the Debian release.
     pub(super) codename: &'static str,
     /// The Raspberry Pi models that it boots on, as its publisher says.
     pub(crate) boards: &'static str,
@@ -22,25 +22,25 @@ pub(crate) struct Known {
 /// Where a known base comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Part of this program.
+    /// The packed image, embedded in the binary.
     BuiltIn(&'static [u8]),
     /// Downloaded from the first URL that has it; the others are mirrors.
     Published {
         urls: &'static [&'static str],
-        /// Of the file at the URLs, for a file that never changes. The hash of one that does is in a checksum
-        /// file beside it, and in the lock from then on.
+        /// Hash of the file at the URLs, if the file never changes. Otherwise the hash comes from a checksum
+        /// file beside it, and from the lock after the first build.
         sha256: Option<Sha256>,
     },
 }
 
-/// The name of the built-in sample of Debian's cloud images' predecessor, family A.
+/// The name of the built-in sample, which has the form of the raspi.debian.net images.
 pub(crate) const SAMPLE: &str = "sample";
 
 /// The base that a new profile uses.
 pub(crate) const DEFAULT: &str = "debian-12-raspi4";
 
-/// All of them. The samples are made by `sample/make-sample`; the others are published by Debian and by Raspberry
-/// Pi, with their checksums beside them.
+/// The sample is made by `sample/make-sample`; the other bases are published by Debian and by Raspberry Pi, with
+/// checksum files beside them.
 pub(crate) const CATALOG: &[Known] = &[
     Known {
         name: "debian-13",
@@ -120,7 +120,7 @@ pub(crate) const CATALOG: &[Known] = &[
 ];
 
 impl Known {
-    /// The URLs that it is downloaded from; none for a built-in one.
+    /// Download URLs; none for a built-in base.
     pub(super) fn urls(&self) -> &'static [&'static str] {
         match self.source {
             Source::BuiltIn(_) => &[],
@@ -128,7 +128,7 @@ impl Known {
         }
     }
 
-    /// The hash of a file that never changes.
+    /// The pinned hash of a file that never changes.
     pub(super) fn sha256(&self) -> Option<Sha256> {
         match self.source {
             Source::BuiltIn(_) => None,
@@ -137,12 +137,11 @@ impl Known {
     }
 }
 
-/// The base of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Known> {
     CATALOG.iter().find(|known| known.name == name)
 }
 
-/// The name that `name` is probably a misspelling of.
+/// The name in the catalog that `name` probably misspells.
 pub(crate) fn nearest(name: &str) -> Option<&'static str> {
     text::nearest(name, CATALOG.iter().map(|known| known.name))
 }
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn misspelt_names_are_recognised() {
+    fn misspelt_name_gets_a_suggestion() {
         assert_eq!(nearest("debian12-raspi4"), Some("debian-12-raspi4"));
         assert_eq!(nearest("smaple"), Some("sample"));
         assert_eq!(nearest("ubuntu"), None);

@@ -12,10 +12,10 @@ use crate::fetch::http::ExpectedFile;
 use crate::fetch::lock::{LockFile, LockedInput};
 use crate::fetch::url::{file_name, without_credentials};
 
-/// What is downloaded, and what it must be.
+/// The URLs of a base, and the hashes and signatures that it must have.
 struct Download<'a> {
     name: String,
-    /// The first is the one that the lock names; the others are mirrors.
+    /// The lock names the first URL; the others are mirrors.
     urls: Vec<&'a str>,
     required: Requirements,
 }
@@ -73,7 +73,7 @@ impl Preparing<'_> {
         Ok(Some(packed.prepared(raw, false)))
     }
 
-    /// Holds a downloaded file against what is required, unpacks and locks it.
+    /// Verifies a downloaded file, unpacks it and adds it to the lock.
     fn checked(&self, download: &Download<'_>, entry: &CacheEntry, lock: &mut LockFile) -> Result<Prepared> {
         let (required, packed) = (&download.required, download.packed(entry));
         packed.check(required, &entry.path, self.cache)?;
@@ -93,7 +93,7 @@ impl Preparing<'_> {
         Ok(packed.prepared(raw, false))
     }
 
-    /// Fails unless the image's own signature, if it needs one, is good.
+    /// Fails if the image needs a signature of its own and that signature isn't valid.
     pub(super) fn check_signature(&self, required: &Requirements, path: &Path) -> Result<()> {
         match (&self.key, &required.image_signature) {
             (Some(key), Some(signature)) => key.check_image(signature, path),
@@ -112,7 +112,7 @@ impl Preparing<'_> {
         {
             return Ok((entry, true));
         }
-        // A pin may be the hash of the raw image, so the download can't be held against it.
+        // A pin may be the hash of the raw image, so the download can't be compared with it.
         let expected = ExpectedFile { sha256: required.download_sha256(self.cache), size: None };
         let downloaded = self.client.download(urls, &lock.partial, expected, self.progress)?;
         Ok((self.cache.keep_download(&lock, downloaded.sha256)?, false))

@@ -1,5 +1,5 @@
-//! What a base must be: the hash that the profile, the lock, the catalog or a checksum file gives, and the
-//! signature that the publisher's key asks for.
+//! Requirements on a base: the hash from the profile, the lock, the catalog or a checksum file, and the
+//! signature by the publisher's key.
 
 use std::io::Read;
 use std::path::Path;
@@ -52,23 +52,23 @@ impl ExpectedDigest {
     }
 }
 
-/// Everything that must hold before a base is used.
+/// Hashes and signatures that are checked before a base is used.
 #[derive(Default)]
 pub(super) struct Requirements {
-    /// The hash that is expected; nothing only with `--insecure-no-checksum`, or where a signature suffices.
+    /// The expected hash; `None` only with `--insecure-no-checksum`, or where a signature suffices.
     pub(super) expected: Option<ExpectedDigest>,
     /// The hash in a signed checksum file, where `expected` comes from elsewhere.
     pub(super) signed: Option<ExpectedDigest>,
     /// A signature over the image file itself.
     pub(super) image_signature: Option<ImageSignature>,
-    /// The fingerprint of the key whose signature is among the above.
+    /// Fingerprint of the key that must have signed the checksum file or the image.
     pub(super) signed_by: Option<String>,
-    /// Whether the hash comes from a checksum file that no key vouches for.
+    /// Whether the hash comes from a checksum file whose signature isn't checked.
     pub(super) unsigned_list: bool,
 }
 
 impl Requirements {
-    /// All hashes that must be met.
+    /// All hashes that the base must have.
     pub(super) fn digests(&self) -> impl Iterator<Item = &ExpectedDigest> {
         self.expected.iter().chain(&self.signed)
     }
@@ -78,16 +78,16 @@ impl Requirements {
         self.digests().find_map(|expected| expected.packed_sha256(cache))
     }
 
-    /// The same, only where it must be the hash of the packed file.
+    /// Like `packed_sha256`, but without pins, which may be the hash of the raw image.
     pub(super) fn download_sha256(&self, cache: &Cache) -> Option<Sha256> {
         let mut packed = self.digests().filter(|expected| expected.of == HashOf::Packed);
         packed.find_map(|expected| expected.packed_sha256(cache))
     }
 }
 
-/// A base's name, the checksum files that may list it, and how files beside it are read.
+/// A base's name, the checksum files that may list it, and a reader for files beside it.
 struct Beside<'a> {
-    /// The image's own URL or path.
+    /// URL or path of the image.
     image: String,
     name: String,
     lists: Vec<String>,
@@ -95,7 +95,8 @@ struct Beside<'a> {
 }
 
 impl Preparing<'_> {
-    /// By profile, lock, catalog or a checksum file beside the URL; and by the publisher's key.
+    /// Requirements from the lock, the profile, the catalog or a checksum file beside the URL, and from the
+    /// publisher's key.
     pub(super) fn requirements_of_url(
         &self,
         url: &str,
@@ -117,7 +118,7 @@ impl Preparing<'_> {
         Ok(requirements)
     }
 
-    /// By profile or a checksum file beside the file; and by the publisher's key.
+    /// Requirements from the profile or a checksum file beside the file, and from the publisher's key.
     pub(super) fn requirements_of_file(&self, path: &Path) -> Result<Requirements> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -132,7 +133,7 @@ impl Preparing<'_> {
         }
     }
 
-    /// The hash that doesn't have to be looked up beside the URL.
+    /// The hash from the lock, the profile or the catalog, in this order.
     fn fixed(&self, url: &str, known: Option<&Known>, lock: &LockFile) -> Result<Option<ExpectedDigest>> {
         let locked = lock.get(url);
         if let (Some(pin), Some(locked)) = (self.pin, locked)
@@ -147,14 +148,14 @@ impl Preparing<'_> {
             of: HashOf::Packed,
             by: by.to_owned(),
         };
-        // The lock comes before the pin: its hash is that of the packed file for certain.
+        // The lock comes before the pin: its hash is always that of the packed file.
         Ok(locked
             .map(|locked| packed(locked.sha256, "`magi.lock`"))
             .or_else(|| self.pin.map(ExpectedDigest::pinned))
             .or_else(|| Some(packed(known?.sha256()?, "the catalog"))))
     }
 
-    /// Without a key, a checksum file is believed where there is nothing better.
+    /// Without a key, a checksum file is trusted if no other hash is known.
     fn unsigned(&self, fixed: Option<ExpectedDigest>, mut beside: Beside<'_>) -> Result<Requirements> {
         if fixed.is_some() {
             return Ok(Requirements { expected: fixed, ..Requirements::default() });
@@ -171,7 +172,7 @@ impl Preparing<'_> {
         Ok(Requirements { expected: listed, unsigned_list, ..Requirements::default() })
     }
 
-    /// With a key, a checksum file counts only with a good signature; without one, the image needs its own.
+    /// With a key, a checksum file counts only with a valid signature; otherwise the image itself must be signed.
     fn signed(
         &self,
         key: &PublisherKey,
@@ -197,7 +198,7 @@ impl Preparing<'_> {
 
 impl Beside<'_> {
     /// The hash in the first checksum file that lists the base. `text_of` gives the part of a file that counts,
-    /// if any; `problem` is what was wrong with one that doesn't list the base.
+    /// if any; `problem` gets the error of a file that doesn't list the base.
     fn listed(
         &mut self,
         problem: &mut Option<String>,
@@ -256,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checksum_files_are_looked_for_beside_the_file() {
+    fn checksum_file_urls_are_beside_the_image() {
         assert_eq!(
             lists_beside("https://h/a/b.img.xz?x=/1#y").unwrap(),
             ["https://h/a/b.img.xz.sha256", "https://h/a/SHA256SUMS", "https://h/a/SHA512SUMS"]

@@ -1,4 +1,4 @@
-//! The bases that have a name, as `base list` shows them.
+//! The catalog as `base list` shows it.
 
 use serde::Serialize;
 
@@ -7,14 +7,14 @@ use crate::error::Result;
 use crate::fetch::cache::Cache;
 use crate::fetch::lock::LockFile;
 
-/// One base that is known by name.
+/// One base in the output of `base list`.
 #[derive(Debug, Serialize)]
 pub(crate) struct ListedBase {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
-    /// The family of images that it belongs to.
+    /// Title of the image family.
     pub(crate) family: &'static str,
-    /// The Raspberry Pi models that it boots on.
+    /// Raspberry Pi models that the base boots on.
     pub(crate) boards: &'static str,
     pub(crate) verified_by: Verification,
     /// Whether a build needs no download.
@@ -27,17 +27,17 @@ pub(crate) struct ListedBase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Verification {
-    /// It is part of this program.
+    /// Embedded in the binary.
     BuiltIn,
-    /// By a hash in this program.
+    /// By the hash in the catalog.
     PinnedHash,
     /// By the hash in `magi.lock`.
     Lock,
-    /// By the checksum file beside it; the lock keeps the hash from then on.
+    /// By the checksum file beside the download; after the first build the lock keeps the hash.
     ChecksumFile,
 }
 
-/// All bases of the catalogue. Nothing is downloaded.
+/// All bases in the catalog. Nothing is downloaded.
 pub(crate) fn list(cache: &Cache, lock: &LockFile) -> Result<Vec<ListedBase>> {
     CATALOG.iter().map(|known| listed(known, cache, lock)).collect()
 }

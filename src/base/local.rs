@@ -1,4 +1,4 @@
-//! A base that is a file here. Its hash is remembered as long as the file system says it's the same file.
+//! A base in a local file. The cache keeps its hash until the file's metadata changes.
 
 use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use crate::files::home;
 use crate::interrupt;
 use crate::progress::Progress;
 
-/// The path that `source` means: from `relative_to`, with `~/` for the home folder.
+/// Resolves `source` to a path: relative to `relative_to`, with `~/` for the home folder.
 pub(super) fn resolve(source: &str, relative_to: &Path) -> Result<PathBuf> {
     let path = home::resolve(source, relative_to);
     match std::fs::metadata(&path) {
         Ok(meta) if meta.is_file() => Ok(path),
         Ok(_) => Err(BaseError::NotAFile(path).into()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            // What looks like a path is one; a name may be a slip.
+            // A similar name is suggested only for a name, not for a path.
             let is_path = source.contains(['/', '\\']) || source.starts_with('~');
             let nearest = if is_path { None } else { catalog::nearest(source) };
             Err(BaseError::Unknown { source_text: source.into(), nearest }.into())
@@ -27,8 +27,8 @@ pub(super) fn resolve(source: &str, relative_to: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Hash and size in bytes of a file. Reading it takes seconds, so the hash is kept with what the file system
-/// tells about the file.
+/// Hash and size in bytes of a file. Reading it takes seconds, so the cache keeps the hash by the file's
+/// metadata.
 pub(super) fn hash(path: &Path, cache: &Cache, progress: &dyn Progress) -> Result<(Sha256, u64)> {
     let failed = || FileError::new("read", path);
     let file = File::open(path).map_err(failed())?;
@@ -46,7 +46,7 @@ pub(super) fn hash(path: &Path, cache: &Cache, progress: &dyn Progress) -> Resul
     if let Some(identity) = identity(&before).filter(|_| is_settled(&before))
         && Some(&identity) == self::identity(&after).as_ref()
     {
-        // Only saves time.
+        // The remembered hash only saves time, so an error is ignored.
         let _ = cache.remember_file(&identity, hash);
     }
     Ok((hash, size))
@@ -65,10 +65,10 @@ impl std::io::Read for Counted<'_> {
     }
 }
 
-/// What changes whenever the file's content does. The time of the last status change can't be set back by
-/// those who only may write the file.
+/// Metadata that changes whenever the content does. The ctime is included because, unlike the mtime, a writer
+/// of the file can't set it back.
 #[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "elsewhere there is none")]
+#[expect(clippy::unnecessary_wraps, reason = "other platforms return `None`")]
 fn identity(meta: &Metadata) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     let (dev, ino, size) = (meta.dev(), meta.ino(), meta.size());
@@ -82,7 +82,7 @@ fn identity(_: &Metadata) -> Option<String> {
     None
 }
 
-/// Whether the last change is so long ago that another one would show in the times.
+/// Whether the last change is old enough that a further change would get another timestamp.
 #[cfg(unix)]
 fn is_settled(meta: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;

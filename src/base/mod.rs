@@ -1,4 +1,4 @@
-//! The base image: named, fetched, verified, unpacked and kept raw in the cache; and what is in it.
+//! The base image: lookup by name, download, verification, unpacking into the cache, and survey of its content.
 
 mod catalog;
 mod download;
@@ -38,89 +38,83 @@ use crate::plan::BaseFacts;
 use crate::progress::Progress;
 use crate::text::listed;
 
-/// Which base is wanted.
+/// The base to prepare, and how to verify it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request<'a> {
-    /// A built-in name, a URL or a path.
+    /// A name in the catalog, a URL or a path.
     pub(crate) source: &'a str,
     /// The pinned hash: of the file as published, or of the raw image.
     pub(crate) sha256: Option<Sha256>,
-    /// The key that must have signed it.
+    /// The key that must have signed the base.
     pub(crate) publisher: Option<Publisher<'a>>,
-    /// Whether a base without any known checksum is taken.
+    /// Whether a base without a known checksum is accepted.
     pub(crate) insecure_no_checksum: bool,
-    /// The folder that a relative path starts from.
+    /// The folder that a relative `source` starts from.
     pub(crate) relative_to: &'a Path,
 }
 
-/// A base that is verified and raw.
+/// A verified base, unpacked to a raw image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Prepared {
-    /// Its built-in name, or its file's.
+    /// Name in the catalog, or file name.
     pub(crate) name: String,
-    /// Its URL without credentials, or its path.
+    /// URL without credentials, or path.
     pub(crate) source: String,
-    /// SHA-256 of the file it came from.
+    /// SHA-256 of the file before unpacking.
     pub(crate) source_sha256: Sha256,
-    /// Bytes of the file it came from.
+    /// Size of the file before unpacking, in bytes.
     pub(crate) source_size: u64,
-    /// The raw image; only to be read.
+    /// The raw image. Must not be written to: it may be the user's own file.
     pub(crate) raw_path: PathBuf,
     /// SHA-256 of the raw image.
     pub(crate) raw_sha256: Sha256,
-    /// Bytes of the raw image.
+    /// Size of the raw image in bytes.
     pub(crate) raw_size: u64,
     /// Whether it's the built-in sample.
     pub(crate) sample: bool,
 }
 
-/// Why there is no base.
+/// Why a base can't be prepared.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BaseError {
-    /// Nothing is called so.
+    /// The source is no name in the catalog, no URL and no existing file.
     #[error("`{source_text}` is no built-in base, no URL and no file")]
     Unknown {
-        /// What the profile says.
         source_text: String,
-        /// What it may be meant to be.
+        /// A similar name in the catalog.
         nearest: Option<&'static str>,
     },
     /// A path to a folder or a device.
     #[error("the base `{}` is not a file", crate::text::printable(.0))]
     NotAFile(PathBuf),
-    /// A URL that nobody here can follow.
+    /// A URL with another scheme than http or https.
     #[error("the base `{0}` is no http or https URL")]
     Scheme(String),
-    /// Nobody says what it must be.
+    /// No hash is known for the base.
     #[error("nothing says what SHA-256 `{source_text}` must have{}", .problem.as_ref().map_or_else(String::new, |p| format!(": {p}")))]
     NoChecksum {
-        /// The base.
         source_text: String,
-        /// What was wrong with a list of checksums that was found.
+        /// Why a checksum file that was found can't be used.
         problem: Option<String>,
     },
-    /// No signature where the publisher's key is named.
+    /// The publisher's key is given, but no signature was found.
     #[error(
         "no OpenPGP signature was found for `{source_text}`, but `base.openpgp_fingerprint` asks for one"
     )]
-    NoSignature {
-        /// The base.
-        source_text: String,
-    },
-    /// It's another one than was pinned.
+    NoSignature { source_text: String },
+    /// Neither the file nor its raw image has the pinned hash.
     #[error("`{source_text}` has SHA-256 {packed}{}, but {by} expects {expected}", raw.map_or_else(
         || " and can't be unpacked".to_owned(),
         |raw| format!(", and its raw image {raw}"),
     ))]
     NeitherMatches {
-        /// The base.
         source_text: String,
         expected: Digest,
-        /// Who expects it.
+        /// Source of the expected hash, for messages.
         by: String,
         /// Hash of the file.
         packed: Sha256,
-        /// Hash of the raw image, if there is one.
+        /// Hash of the raw image; `None` if the file can't be unpacked.
         raw: Option<Sha256>,
     },
 }
@@ -159,11 +153,11 @@ impl Explain for BaseError {
     }
 }
 
-/// Gets the base, checks it, and unpacks it into the cache, as far as that isn't done yet.
+/// Fetches, verifies and unpacks the base; steps whose result is in the cache are skipped.
 ///
-/// It must have the hash that is pinned by the profile, else by the lock, else by the catalog, else by a
-/// list of checksums beside it. Nothing is returned that wasn't compared with one of these, unless the
-/// request allows it.
+/// The expected hash comes from the lock, the profile, the catalog or a checksum file beside the base, in this
+/// order; a pin that differs from the lock is an error. So is a base without a hash or a signature to check,
+/// unless the request allows it.
 pub(crate) fn prepare(
     request: &Request<'_>,
     cache: &Cache,
@@ -209,8 +203,8 @@ fn publisher_key(
     PublisherKey::from_file(publisher, &home::resolve(publisher.key, relative_to))
 }
 
-/// The facts that a base will probably have, before it is there: those of the built-in base's family, or of the
-/// default one's.
+/// The probable facts of a base that isn't downloaded yet: those of the named base's family, or of the default
+/// base's family.
 pub(crate) fn expected_facts(source: &str) -> BaseFacts {
     let known = catalog::find(source).or_else(|| catalog::find(catalog::DEFAULT));
     let (family, codename) = known.map_or((Family::DebianCloud, ""), |known| (known.family, known.codename));
@@ -227,7 +221,7 @@ struct Preparing<'a> {
 }
 
 impl Preparing<'_> {
-    /// The built-in sample. No signature is asked of it: it is part of this program.
+    /// Prepares the built-in sample. It needs no signature: it is part of the binary.
     fn sample(&self, name: &str, bytes: &[u8]) -> Result<Prepared> {
         let packed = Packed {
             name: name.into(),

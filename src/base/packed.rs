@@ -1,4 +1,4 @@
-//! The file that a base comes as, held against what is required, and unpacked into the cache.
+//! The packed file of a base: its hashes are checked, then it is unpacked into the cache.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,18 +12,18 @@ use crate::fetch::cache::{Cache, CacheEntry, CacheKey};
 use crate::fetch::checksum::{self, ChecksumError};
 use crate::progress::Progress;
 
-/// The file that a base comes as.
+/// The file of a base as published, before unpacking.
 pub(super) struct Packed {
     pub(super) name: String,
-    /// Its URL without credentials, or its path.
+    /// URL without credentials, or path.
     pub(super) source: String,
     pub(super) sha256: Sha256,
-    /// In bytes.
+    /// Size in bytes.
     pub(super) size: u64,
 }
 
 impl Packed {
-    /// Fails if the packed file can't be the required one.
+    /// Checks the hashes of the packed file. A hash that may be the raw image's is left to `check_raw`.
     pub(super) fn check(&self, required: &Requirements, file: &Path, cache: &Cache) -> Result<()> {
         required.digests().try_for_each(|expected| self.check_digest(expected, file, cache))
     }
@@ -44,7 +44,7 @@ impl Packed {
         cache.remember(&expected.digest, self.sha256)
     }
 
-    /// Fails if the raw image isn't the required one, where the packed file didn't decide that.
+    /// Checks the raw image against the hashes that `check` couldn't decide.
     pub(super) fn check_raw(&self, required: &Requirements, raw: &CacheEntry, cache: &Cache) -> Result<()> {
         required.digests().try_for_each(|expected| self.check_raw_digest(expected, raw, cache))
     }
@@ -87,7 +87,7 @@ impl Packed {
         Ok(digest_of(file, &self.sha256.into())? == self.sha256.into())
     }
 
-    /// The raw image from the cache, or made there by `unpack`.
+    /// Returns the raw image from the cache; `unpack` makes it if it is missing.
     pub(super) fn unpacked(
         &self,
         required: &Requirements,
@@ -105,24 +105,24 @@ impl Packed {
         let unpacked = unpack(&lock.partial)
             .inspect_err(|_| remove())
             .map_err(|e| e.instead(&lock.partial, Exit::Network, hint))
-            .map_err(|e| self.another_file(required, cache, e))?;
+            .map_err(|e| self.prefer_mismatch(required, cache, e))?;
         let raw = CacheEntry {
             path: lock.partial.clone(),
             sha256: unpacked.sha256,
             size: unpacked.size,
             source_size: unpacked.source_size,
         };
-        // The file is hashed again while it is unpacked: only these bytes count.
-        let read_twice = self.sha256.into();
-        checksum::compare(&self.source, read_twice, unpacked.source_sha256.into(), "the first reading")
+        // Unpacking hashes the file again: it may have changed since the first reading.
+        let first_sha256 = self.sha256.into();
+        checksum::compare(&self.source, first_sha256, unpacked.source_sha256.into(), "the first reading")
             .map_err(Into::into)
             .and_then(|()| self.check_raw(required, &raw, cache))
             .inspect_err(|_| remove())?;
         cache.keep_raw(&lock, (self.sha256, self.size), unpacked.sha256, &unpacked.container.to_string())
     }
 
-    /// A file that can't be unpacked and isn't the pinned one either: the hash says more than the damage.
-    fn another_file(&self, required: &Requirements, cache: &Cache, error: crate::Error) -> crate::Error {
+    /// Replaces an unpack error by a hash mismatch if the file isn't the pinned one: the mismatch is the cause.
+    fn prefer_mismatch(&self, required: &Requirements, cache: &Cache, error: crate::Error) -> crate::Error {
         let pinned = required.digests().find(|expected| expected.of == HashOf::Either);
         match pinned {
             Some(pinned)

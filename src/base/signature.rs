@@ -14,7 +14,7 @@ use crate::fetch::url::shown;
 pub(crate) struct Publisher<'a> {
     /// Hexadecimal digits, upper case, without blanks.
     pub(crate) fingerprint: &'a str,
-    /// A file or a URL; the fingerprint says whether it is the right key.
+    /// File or URL of the key, which is checked against the fingerprint.
     pub(crate) key: &'a str,
 }
 
@@ -28,11 +28,11 @@ pub(super) struct PublisherKey {
 /// A detached signature over the image file.
 pub(super) struct ImageSignature {
     bytes: Vec<u8>,
-    /// Its URL or path, for messages.
+    /// URL or path of the signature, for messages.
     from: String,
 }
 
-/// What publishers append to a file's name for its signature: Raspberry Pi, Debian, kernel.org.
+/// File name suffixes of signatures, as used by Raspberry Pi, Debian and kernel.org.
 const SUFFIXES: [&str; 4] = [".asc", ".sig", ".sign", ".gpg"];
 
 impl PublisherKey {
@@ -42,13 +42,12 @@ impl PublisherKey {
         Ok(Self { fingerprint: publisher.fingerprint.to_owned(), file })
     }
 
-    /// Reads the key from a file.
     pub(super) fn from_file(publisher: Publisher<'_>, path: &Path) -> Result<Self> {
         Self::new(publisher, std::fs::read(path).map_err(FileError::named(path))?)
     }
 
-    /// The content of the checksum file `name` as it was signed: the file itself if it is clear-signed, else a
-    /// signature beside it. `None` without a signature; an error if one doesn't count.
+    /// Returns the signed content of the checksum file `name`, which is clear-signed or has a signature beside it.
+    /// `None` without a signature; an error if a signature isn't valid.
     pub(super) fn signed_text(
         &self,
         name: &str,
@@ -91,7 +90,7 @@ impl PublisherKey {
         Ok(None)
     }
 
-    /// Fails unless `signature` is a good one over the image at `path`.
+    /// Fails unless `signature` is a valid signature over the image at `path`.
     pub(super) fn check_image(&self, signature: &ImageSignature, path: &Path) -> Result<()> {
         openpgp::verify_detached(SignedData::File(path), &signature.bytes, &self.file)
             .while_doing(|| checking(&signature.from))
@@ -99,7 +98,7 @@ impl PublisherKey {
 }
 
 impl Preparing<'_> {
-    /// Says that a checksum was believed without a signature.
+    /// Notes that only the checksum was checked, not a signature.
     pub(super) fn note_unsigned(&self, packed: &Packed) {
         let source = shown(&packed.source);
         self.progress.note(&format!(
@@ -107,13 +106,13 @@ impl Preparing<'_> {
         ));
     }
 
-    /// The error for a base without a signature whose publisher's key is named.
+    /// The error for a base without a signature although the publisher's key is given.
     pub(super) fn no_signature(&self) -> BaseError {
         BaseError::NoSignature { source_text: shown(self.request.source) }
     }
 }
 
-/// Whether a signature lies beside the image at `path` or one of its checksum files.
+/// Whether there is a signature beside the image at `path` or one of its checksum files.
 pub(super) fn lies_beside(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let signed = [name.to_string(), format!("{name}.sha256"), "SHA256SUMS".into(), "SHA512SUMS".into()];
@@ -129,7 +128,7 @@ fn clear_signed(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok().filter(|text| checksum::is_clear_signed(text))
 }
 
-/// Whether it looks like an OpenPGP signature. Some servers answer every request with a web page.
+/// Whether `bytes` look like an OpenPGP signature. Some servers answer every request with a web page.
 fn is_signature(bytes: &[u8]) -> bool {
     // The first octet of a binary packet has its high bit set (RFC 9580, section 4.2).
     bytes.starts_with(b"-----BEGIN PGP SIGNATURE") || bytes.first().is_some_and(|first| first & 0x80 != 0)

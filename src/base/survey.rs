@@ -10,18 +10,18 @@ use crate::disk::{ext4, fat};
 use crate::error::{Context as _, FileError, Result};
 use crate::plan::BaseFacts;
 
-/// A base that was looked into.
+/// The content of a base image, as found by [`survey`].
 #[derive(Debug, Clone)]
 pub(crate) struct Survey {
     pub(crate) layout: Layout,
     pub(crate) facts: BaseFacts,
-    /// Bytes of the raw image.
+    /// Size of the raw image in bytes.
     pub(crate) size: u64,
-    /// The time given to all that is written: the base's own last write, in seconds since 1970.
+    /// Timestamp for everything that is written: the base's last write, in seconds since 1970.
     pub(crate) stamp: u32,
 }
 
-/// Looks into the raw image at `path`; `sample` says whether it is a built-in one.
+/// Surveys the raw image at `path`; `sample` says whether it is the built-in sample.
 pub(crate) fn survey(path: &Path, sample: bool) -> Result<Survey> {
     look_into(path, sample).while_doing(|| format!("looking into the base `{}`", path.display()))
 }
@@ -31,7 +31,7 @@ fn look_into(path: &Path, sample: bool) -> Result<Survey> {
     let size = file.metadata().map_err(FileError::new("read", path))?.len();
     let layout = layout::find(&file, size)?;
     let window = layout.root().read_only(&file).map_err(FileError::new("read", path))?;
-    // Before it is opened: an unclean file system can't always be, and "unclean" is the better message.
+    // Checked before opening: opening an unclean file system may fail with a less helpful message.
     let superblock = ext4::Superblock::read(&window)?;
     superblock.require_clean()?;
     superblock.require_known_features()?;
@@ -48,7 +48,7 @@ pub(crate) fn os_release(root: &ext4::Reader, key: &str) -> Option<String> {
     family::assignments(&String::from_utf8_lossy(&text)).remove(key)
 }
 
-/// The architecture of the installed packages, from dpkg's own list.
+/// The architecture of the installed packages, from dpkg's status file.
 pub(crate) fn architecture(root: &ext4::Reader) -> Option<String> {
     let status = root.read("/var/lib/dpkg/status", 64 << 20).ok()?;
     let (_, architecture) = family::installed(&String::from_utf8_lossy(&status));

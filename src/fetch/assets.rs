@@ -1,4 +1,4 @@
-//! Files that overlays want: fetched, verified and kept, or placeholders on the sample.
+//! Files that overlays need: downloaded, verified and cached; on the sample, placeholders.
 
 use std::path::{Path, PathBuf};
 
@@ -16,21 +16,16 @@ use crate::progress::Progress;
 /// Limit for checksum files, in bytes.
 const SMALL: usize = 1 << 20;
 
-/// What can be wrong with a wanted file.
+/// Why a file for an overlay is refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AssetError {
-    /// Nobody says what it must be.
+    /// No hash is known for the file.
     #[error("nothing is known to check `{url}` against")]
-    NoProof {
-        /// From where.
-        url: String,
-        /// The overlay.
-        overlay: String,
-    },
-    /// A checksum file with other sums.
+    NoProof { url: String, overlay: String },
+    /// A checksum file with SHA-512 only.
     #[error("`{0}` has no SHA-256")]
     NotSha256(String),
-    /// A local file that isn't a file.
+    /// A local path to something other than a file.
     #[error("`{}` isn't a file", crate::text::printable(.0))]
     NotAFile(PathBuf),
 }
@@ -49,19 +44,16 @@ impl Explain for AssetError {
     }
 }
 
-/// Fetches one wanted file after the other.
+/// Fetches the files for overlays one after the other.
 pub(crate) struct Fetcher<'a> {
-    /// Where they are kept.
     pub(crate) cache: &'a Cache,
-    /// The way to them.
     pub(crate) client: &'a Client,
-    /// What they were the last time.
+    /// Hashes of the files in earlier builds.
     pub(crate) lock: &'a mut LockFile,
-    /// Where progress is told.
     pub(crate) progress: &'a dyn Progress,
 }
 
-/// Wanted files that are there.
+/// The fetched content of each wanted file.
 pub(crate) struct Fetched(Vec<(Want, FileContent)>);
 
 impl Assets for Fetched {
@@ -72,7 +64,7 @@ impl Assets for Fetched {
 }
 
 impl Fetcher<'_> {
-    /// All of `wants`; with `sample`, placeholders for what isn't local.
+    /// Fetches all `wants`; with `sample`, files that aren't local become placeholders.
     pub(crate) fn all(&mut self, wants: Vec<Want>, sample: bool) -> Result<Fetched> {
         let mut found = Vec::new();
         for want in wants {
@@ -140,7 +132,7 @@ impl Fetcher<'_> {
         self.cache.keep_download(&lock, sha256)
     }
 
-    /// What the checksum file at `url` says of `name`. From then on the lock remembers it.
+    /// The hash of `name` in the checksum file at `url`. Later builds take it from the lock.
     fn published_sum(&self, url: &str, name: &str) -> Result<Sha256> {
         let text = self.client.fetch_small(url, SMALL, self.progress)?;
         let text = String::from_utf8_lossy(&text);
@@ -151,7 +143,7 @@ impl Fetcher<'_> {
     }
 }
 
-/// What stands for a download on the sample. A program says so itself when somebody runs it.
+/// Placeholder for a download on the sample. An executable placeholder prints that it is one.
 fn placeholder(want: &Want) -> FileContent {
     let text = format!("placeholder of magi-image's sample: nothing was downloaded from {}", want.url);
     let text = if want.attributes.mode & 0o111 == 0 {

@@ -1,4 +1,4 @@
-//! OpenPGP keys that are fetched and known by their fingerprint.
+//! Downloads OpenPGP keys and checks their fingerprints.
 
 use super::cache::{Cache, CacheEntry, CacheKey};
 use super::http::Client;
@@ -11,8 +11,8 @@ use crate::progress::Progress;
 /// Limit for key files, in bytes.
 const LARGEST_KEY: usize = 1 << 20;
 
-/// The key at `url`, from the cache if it was fetched before. Its fingerprint is checked each time: the expected
-/// one may have been changed since.
+/// Returns the key at `url`, from the cache if possible. The fingerprint is checked each time: the expected
+/// fingerprint may have changed.
 pub(crate) fn fetch(
     url: &str,
     fingerprint: &str,

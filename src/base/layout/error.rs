@@ -6,7 +6,7 @@ use crate::disk::fat::FatError;
 use crate::disk::table::TableError;
 use crate::error::{Exit, Explain};
 
-/// Why an image is no base.
+/// Why an image can't be used as a base.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LayoutError {
     /// No usable partition table.
@@ -26,7 +26,7 @@ pub(crate) enum LayoutError {
     },
     #[error("the image has no FAT16 or FAT32 partition to boot from; it has {found}")]
     NoFat { found: String },
-    /// FATs, but none with a Raspberry Pi's boot files.
+    /// No FAT has a Raspberry Pi's boot files.
     #[error("no FAT in the image has `cmdline.txt`, `config.txt` or `sysconf.txt`; it has {found}")]
     NoFirmware { found: String },
     #[error("the image has no ext4 partition for the root file system; it has {found}")]
@@ -45,10 +45,10 @@ pub(crate) enum LayoutError {
     RootNotExt4 { root: String, number: u32, content: String },
     #[error("partition {number}, the root file system `{root}` of `cmdline.txt`, has no `/etc/os-release`")]
     NoSystem { root: String, number: u32 },
-    /// Several ext4s without a system, and no `cmdline.txt` that names one.
+    /// Several ext4 partitions, none with `/etc/os-release`, and no `root=` in `cmdline.txt`.
     #[error("none of the ext4 partitions has an `/etc/os-release`; the image has {found}")]
     NoRoot { found: String },
-    /// No `cmdline.txt` that names one.
+    /// Several ext4 partitions with `/etc/os-release`, and no `root=` in `cmdline.txt`.
     #[error("partitions {0} and {1} both hold a system: either could be the root file system")]
     SeveralRoots(u32, u32),
 }

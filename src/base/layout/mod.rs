@@ -1,5 +1,5 @@
-//! Which partition is the boot FAT and which the root file system: found by what they hold, never by number or
-//! type, which differ between the families of images.
+//! Finds the boot FAT and the root file system by content, never by partition number or type, which differ
+//! between image families.
 
 mod error;
 mod probe;
@@ -16,7 +16,7 @@ pub(crate) use probe::PartitionContent;
 use crate::disk::fat::Reader;
 use crate::disk::table::{self, Partition, TableKind};
 
-/// A boot partition holds at least one of these; an earlier one is the better sign.
+/// Files that identify a boot partition, the most reliable first.
 const BOOT_FILES: [&str; 3] = ["cmdline.txt", "config.txt", "sysconf.txt"];
 
 /// A partition and what it holds.
@@ -27,7 +27,7 @@ pub(crate) struct Probed {
     pub(crate) content: PartitionContent,
 }
 
-/// An image's partitions, and which of them matter.
+/// The partition table of an image, with the boot and the root partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Layout {
     pub(crate) table: TableKind,
@@ -42,18 +42,16 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The boot FAT.
     pub(crate) fn boot(&self) -> &Partition {
         &self.parts[self.boot].partition
     }
 
-    /// The root ext4.
     pub(crate) fn root(&self) -> &Partition {
         &self.parts[self.root].partition
     }
 }
 
-/// Finds boot and root in an image of `len` bytes.
+/// Finds the boot and the root partition in an image of `len` bytes.
 pub(crate) fn find(image: &Arc<File>, len: u64) -> Result<Layout, LayoutError> {
     let (table, id, parts) = probe(image, len)?;
     let found = || probe::list(&parts);
@@ -66,7 +64,7 @@ pub(crate) fn find(image: &Arc<File>, len: u64) -> Result<Layout, LayoutError> {
     Ok(Layout { table, id, parts, boot, root })
 }
 
-/// The partitions of an image and what each holds, whatever that is.
+/// Lists the partitions of an image with their content; unknown content isn't an error.
 pub(crate) fn probe(image: &Arc<File>, len: u64) -> Result<(TableKind, String, Vec<Probed>), LayoutError> {
     let table = table::read(image, len)?;
     let mut parts = Vec::with_capacity(table.partitions.len());

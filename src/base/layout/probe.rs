@@ -12,41 +12,33 @@ use crate::disk::magic::Magic;
 use crate::disk::table::Partition;
 use crate::disk::window::Window;
 
-/// The content of a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum PartitionContent {
     /// FAT16 or FAT32 that can be read.
     Fat(FatInfo),
     /// FAT12, or a FAT whose boot sector or root directory is damaged.
-    UnusableFat {
-        /// What is wrong with it.
-        reason: String,
-    },
+    UnusableFat { reason: String },
     /// ext2, ext3 or ext4, by the features in the superblock.
     Ext {
         /// `ext2`, `ext3` or `ext4`.
         version: &'static str,
-        /// Its label; may be empty.
+        /// May be empty.
         label: String,
-        /// Its UUID.
         uuid: String,
     },
-    /// ext whose superblock makes no sense.
-    UnusableExt {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Something else that is known by its magic number.
+    /// ext file system with an invalid superblock.
+    UnusableExt { reason: String },
+    /// Other content with a known magic number.
     Other(Magic),
-    /// A container of further partitions (MBR).
+    /// MBR extended partition, which contains the logical partitions.
     Extended,
-    /// Nothing that is known.
+    /// Content without a known magic number.
     Unknown,
 }
 
 impl PartitionContent {
-    /// Looks into a partition. Damage is a content too; only failing input is an error.
+    /// Detects the content of a partition. Damaged content is a variant; only a failed read is an error.
     pub(super) fn find(partition: &Partition, window: Window) -> io::Result<Self> {
         if partition.extended {
             return Ok(Self::Extended);

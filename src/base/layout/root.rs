@@ -7,7 +7,7 @@ use super::probe::{self, PartitionContent};
 use super::{LayoutError, Probed};
 use crate::disk::ext4::Reader;
 
-/// A partition as `root=` names it (Linux, `init/do_mounts.c`, and `initramfs-tools`).
+/// A parsed `root=` value (Linux, `init/do_mounts.c`, and `initramfs-tools`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum RootName<'a> {
     Label(&'a str),
@@ -17,21 +17,21 @@ enum RootName<'a> {
     Number(u32),
 }
 
-/// The index in `parts` of the root. `words` is the kernel's command line; without one, the only ext4 with a
-/// system is the root.
+/// Returns the index of the root partition in `parts`. `words` is the kernel command line; without `root=`, the
+/// only ext4 with `/etc/os-release` is the root.
 pub(super) fn find(parts: &[Probed], image: &Arc<File>, words: Option<&str>) -> Result<usize, LayoutError> {
     let is_ext4 = |part: &Probed| matches!(part.content, PartitionContent::Ext { version: "ext4", .. });
     if !parts.iter().any(is_ext4) {
         return Err(LayoutError::NoExt4 { found: probe::list(parts) });
     }
-    match words.and_then(written) {
+    match words.and_then(root_parameter) {
         Some(root) => named(parts, image, root),
         None => with_system(parts, image),
     }
 }
 
-/// The value of the last `root=`, which is the one that the kernel takes.
-fn written(words: &str) -> Option<&str> {
+/// The value of the last `root=`, which is the one that the kernel uses.
+fn root_parameter(words: &str) -> Option<&str> {
     words.split_ascii_whitespace().filter_map(|word| word.strip_prefix("root=")).next_back()
 }
 
@@ -73,8 +73,8 @@ fn with_system(parts: &[Probed], image: &Arc<File>) -> Result<usize, LayoutError
     }
 }
 
-/// Whether an ext4 has an `/etc/os-release`. One that can't be opened counts: what is wrong with it is said when
-/// it is surveyed.
+/// Whether an ext4 has an `/etc/os-release`. An ext4 that can't be opened counts as well: the survey reports the
+/// error later.
 fn has_system(part: &Probed, image: &Arc<File>) -> bool {
     let reader = part.partition.read_only(image).ok().and_then(|window| Reader::open(&window).ok());
     reader.is_none_or(|root| root.read("/etc/os-release", 64 << 10).is_ok())
@@ -99,7 +99,7 @@ fn parse(root: &str) -> Option<RootName<'_>> {
         };
     }
     let digits = device.trim_start_matches(|c: char| !c.is_ascii_digit());
-    // `mmcblk0p2` and `nvme0n1p2` count after the `p`, `sda2` after the letters.
+    // The number follows the `p` in `mmcblk0p2` and `nvme0n1p2`, and the letters in `sda2`.
     let number = device.rsplit_once('p').map(|(_, n)| n).filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
     number.unwrap_or(digits).parse().ok().map(RootName::Number)
 }
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_root_is_read() {
+    fn root_parameter_forms_are_parsed() {
         for (root, name) in [
             ("LABEL=RASPIROOT", Some(RootName::Label("RASPIROOT"))),
             ("PARTUUID=6d616769-02", Some(RootName::PartUuid("6d616769-02"))),
@@ -146,7 +146,7 @@ mod tests {
         ] {
             assert_eq!(parse(root), name, "{root}");
         }
-        assert_eq!(written("console=tty1 root=/dev/sda1 rw root=LABEL=x rootwait\n"), Some("LABEL=x"));
-        assert_eq!(written("console=tty1 rootfstype=ext4"), None);
+        assert_eq!(root_parameter("console=tty1 root=/dev/sda1 rw root=LABEL=x rootwait\n"), Some("LABEL=x"));
+        assert_eq!(root_parameter("console=tty1 rootfstype=ext4"), None);
     }
 }

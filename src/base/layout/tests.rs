@@ -3,7 +3,7 @@ use crate::disk::testing::{TestImage, run};
 use crate::error::Explain;
 
 const MIB: u64 = 1 << 20;
-/// Sizes and places of the partitions below, in MiB.
+/// Start and size of the partitions, in MiB.
 const BOOT: (u64, u64) = (1, 40);
 const ROOT: (u64, u64) = (41, 16);
 
@@ -32,7 +32,7 @@ fn ext4(label: &str, size: u64, has_system: bool) -> Option<TestImage> {
     Some(image)
 }
 
-/// A disk with these at the two places, in an MBR or a GPT; in the latter the boot partition is number 15.
+/// A disk with both partitions, in an MBR or a GPT; in the GPT the boot partition is number 15.
 fn disk(gpt: bool, boot: &TestImage, root: &TestImage) -> Option<TestImage> {
     let image = TestImage::empty(60 * MIB);
     if gpt {
@@ -62,7 +62,7 @@ fn find_in(image: &TestImage) -> Result<Layout, LayoutError> {
 }
 
 #[test]
-fn boot_and_root_are_found_by_what_they_hold() {
+fn boot_and_root_are_found_by_content() {
     let parts = fat(&[("SYSCONF.TXT", "# hostname=\n"), ("config.txt", "")]);
     let Some((boot, root)) = parts.zip(ext4("RASPIROOT", ROOT.1, true)) else { return };
     for gpt in [false, true] {
@@ -77,7 +77,7 @@ fn boot_and_root_are_found_by_what_they_hold() {
 }
 
 #[test]
-fn root_of_the_command_line_wins_over_a_larger_data_partition() {
+fn root_parameter_wins_over_larger_data_partition() {
     let Some((root, data)) = ext4("RASPIROOT", ROOT.1, true).zip(ext4("data", 24, false)) else { return };
     for name in ["LABEL=RASPIROOT", "/dev/mmcblk0p2"] {
         let Some(boot) = fat(&[("cmdline.txt", &format!("console=tty1 root={name} rootwait\n"))]) else {
@@ -93,7 +93,7 @@ fn root_of_the_command_line_wins_over_a_larger_data_partition() {
 }
 
 #[test]
-fn root_that_is_missing_or_ambiguous_is_named() {
+fn missing_or_ambiguous_root_is_refused() {
     let Some((root, data)) = ext4("root", ROOT.1, true).zip(ext4("data", 24, false)) else { return };
     let refused = |words: &str, root: &TestImage, data: &TestImage| {
         let boot = fat(&[("cmdline.txt", words)])?;
@@ -120,7 +120,7 @@ fn root_that_is_missing_or_ambiguous_is_named() {
 }
 
 #[test]
-fn missing_partitions_are_named_with_those_that_exist() {
+fn error_for_missing_partition_lists_present_partitions() {
     let parts = fat(&[("sysconf.txt", "")]).zip(fat(&[("readme.txt", "")]));
     let old = || {
         let image = TestImage::empty(ROOT.1 * MIB);

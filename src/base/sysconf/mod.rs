@@ -1,28 +1,27 @@
 //! `sysconf.txt`: read and edited by the rules of the parser on the Pi.
 //!
 //! That parser is a few lines of Perl in the images of raspi.debian.net: each line is cut by `s/#.+//` and
-//! then matched against `^\s*([^=]+)\s*=\s*(.*)\s*$`. What is written here must come out of *that* as it
-//! was meant.
+//! then matched against `^\s*([^=]+)\s*=\s*(.*)\s*$`. The parser must read back each
+//! value that is written here unchanged.
 
 use std::collections::BTreeMap;
 
 use crate::error::{Exit, Explain};
 
-/// The file to start from on a base without one.
+/// Initial content for a base without a `sysconf.txt`.
 pub(crate) const TEMPLATE: &[u8] = include_bytes!("../sample/sysconf.txt");
 
-/// Why a value can't be written so that the Pi reads it back.
+/// Why a setting can't be written: the Pi would not read it back unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SysconfError {
-    /// No key that the parser could return.
+    /// A key with characters that are not allowed.
     #[error("`{0}` is no key for `sysconf.txt`: it takes lower-case letters, digits and `_`")]
     Key(String),
     /// A value that the parser would change; the value itself may be a secret.
     #[error("the value of `{key}` can't be written to `sysconf.txt`: it {why}")]
     Value {
-        /// The key that it is for.
         key: String,
-        /// What is wrong, as a verb phrase.
+        /// The reason, as a verb phrase.
         why: &'static str,
     },
 }
@@ -40,8 +39,8 @@ impl Explain for SysconfError {
     }
 }
 
-/// What the Pi would apply: the last value of each key, keys in lower case. An empty value and `0` count as
-/// none there. Bytes that aren't UTF-8 are replaced.
+/// Returns the settings that the Pi applies: the last value of each key, keys in lower case. The Pi ignores an
+/// empty value and `0`. Bytes that aren't UTF-8 are replaced.
 pub(crate) fn read(text: &[u8]) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     for (key, value) in text.split_inclusive(|&byte| byte == b'\n').filter_map(parse) {
@@ -52,9 +51,9 @@ pub(crate) fn read(text: &[u8]) -> BTreeMap<String, String> {
     settings
 }
 
-/// Sets keys to values, one after the other, and leaves all else as it is: comments, unknown keys, line
-/// ends. A line that sets the key is replaced and further ones go; without one the new line goes below
-/// the commented example of the key, or to the end.
+/// Sets keys to values in the given order. Comments, unknown keys and line ends don't change. The first line
+/// that sets a key is replaced and duplicates are removed; a new key goes below its commented example, or to
+/// the end.
 pub(crate) fn edit(text: &[u8], settings: &[(&str, &str)]) -> Result<Vec<u8>, SysconfError> {
     for (key, value) in settings {
         check(key, value)?;
@@ -66,8 +65,8 @@ pub(crate) fn edit(text: &[u8], settings: &[(&str, &str)]) -> Result<Vec<u8>, Sy
     Ok(lines.concat())
 }
 
-/// An ssh public key without options (`type base64 comment`), fit for `root_authorized_key`: a `#` in its
-/// comment, which would cut the line, ends the comment.
+/// Prepares an ssh public key without options (`type base64 comment`) for `root_authorized_key`. The comment is
+/// cut at a `#`, because the parser ends the value there.
 pub(crate) fn for_sysconf(ssh_key_line: &str) -> String {
     let line = ssh_key_line.trim();
     line.split(['#', '\n', '\r']).next().unwrap_or_default().trim_end().to_owned()
@@ -78,12 +77,13 @@ fn parse(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let line = without_comment(line);
     let equals = line.iter().position(|&byte| byte == b'=')?;
     let (left, right) = (&line[..equals], &line[equals + 1..]);
-    // `[^=]+` takes blanks before the `=` too, and gets the last one when there is nothing else.
+    // `[^=]+` also matches blanks before the `=`; if there are only blanks, the key is the last blank.
     let key = match trim_start(left) {
         b"" => left.last_chunk::<1>()?.as_slice(),
         key => key,
     };
-    // `\s*` eats the line end of an empty value; `.*` leaves it, and takes blanks and a CR before it.
+    // If the value is empty, `\s*` matches the line end. Otherwise `.*` matches all before the line end,
+    // including blanks and a CR.
     let value = trim_start(right);
     Some((key, value.strip_suffix(b"\n").unwrap_or(value)))
 }
@@ -103,7 +103,7 @@ fn trim_start(bytes: &[u8]) -> &[u8] {
     &bytes[start..]
 }
 
-/// Perl's `\s` on bytes, which has the vertical tab that Rust's `is_ascii_whitespace` hasn't.
+/// Perl's `\s` on bytes: unlike Rust's `is_ascii_whitespace`, it includes the vertical tab.
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
@@ -127,26 +127,26 @@ fn check(key: &str, value: &str) -> Result<(), SysconfError> {
     Err(SysconfError::Value { key: key.to_owned(), why })
 }
 
-/// Puts `ours`, a whole line, where it counts.
-fn set(lines: &mut Vec<Vec<u8>>, key: &[u8], ours: Vec<u8>) {
-    let mut ours = Some(ours);
+/// Replaces the line that sets `key` by `new_line`, or inserts it.
+fn set(lines: &mut Vec<Vec<u8>>, key: &[u8], new_line: Vec<u8>) {
+    let mut new_line = Some(new_line);
     let mut edited = Vec::with_capacity(lines.len() + 2);
     for line in lines.drain(..) {
         if !parse(&line).is_some_and(|(found, _)| found.eq_ignore_ascii_case(key)) {
             edited.push(line);
             continue;
         }
-        // A comment behind the old value is kept, on a line of its own.
+        // A trailing comment of the old line is kept, on a separate line.
         edited.extend(comment_start(&line).map(|start| with_line_end(line[start..].to_vec())));
-        edited.extend(ours.take());
+        edited.extend(new_line.take());
     }
-    if let Some(ours) = ours {
+    if let Some(new_line) = new_line {
         let example = edited.iter().position(|line| is_example(line, key));
         let place = example.map_or(edited.len(), |index| index + 1);
         if let Some(before) = place.checked_sub(1).and_then(|index| edited.get_mut(index)) {
             *before = with_line_end(std::mem::take(before));
         }
-        edited.insert(place, ours);
+        edited.insert(place, new_line);
     }
     *lines = edited;
 }

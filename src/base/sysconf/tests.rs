@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::disk::testing::{Corruptor, run};
 
-/// The form of the file as it ships.
+/// An excerpt of the shipped file.
 const TEMPLATE: &str = "\
 # This file will be automatically evaluated and installed at next boot
 # time, and regenerated (to avoid leaking potentially sensitive information).
@@ -24,7 +24,7 @@ fn read_one(text: &str) -> Option<String> {
 }
 
 #[test]
-fn lines_are_read_as_the_parser_on_the_pi_reads_them() {
+fn lines_are_parsed_like_on_the_pi() {
     for fine in ["hostname=rpi\n", "hostname= rpi\n", "  hostname=rpi\n", "HostName=rpi", "\thostname=rpi\n"]
     {
         assert_eq!(read_one(fine).as_deref(), Some("rpi"), "{fine:?}");
@@ -34,12 +34,12 @@ fn lines_are_read_as_the_parser_on_the_pi_reads_them() {
     assert_eq!(read_one("hostname=rpi \t\n").as_deref(), Some("rpi \t"), "trailing blanks stay");
     assert_eq!(read_one("hostname=rpi\r\n").as_deref(), Some("rpi\r"), "a CR stays");
     assert_eq!(read_one("hostname=\"rpi\"\n").as_deref(), Some("\"rpi\""), "quotes stay");
-    assert_eq!(read_one("hostname=r#pi\n").as_deref(), Some("r"), "`#` cuts");
-    assert_eq!(read_one("hostname=rpi # mine\n").as_deref(), Some("rpi "), "and leaves the blank");
-    assert_eq!(read_one("hostname=rpi#\n").as_deref(), Some("rpi#"), "`#.+` wants one more character");
+    assert_eq!(read_one("hostname=r#pi\n").as_deref(), Some("r"), "`#` ends the value");
+    assert_eq!(read_one("hostname=rpi # mine\n").as_deref(), Some("rpi "), "the blank before `#` stays");
+    assert_eq!(read_one("hostname=rpi#\n").as_deref(), Some("rpi#"), "`#.+` needs a character after `#`");
     assert_eq!(read_one("hostname=a=b\n").as_deref(), Some("a=b"), "`=` in a value is fine");
-    assert_eq!(read_one("hostname=a\nhostname=b\n").as_deref(), Some("b"), "the last wins");
-    assert_eq!(read_one("hostname=a\nhostname=\n"), None, "also when it is empty");
+    assert_eq!(read_one("hostname=a\nhostname=b\n").as_deref(), Some("b"), "the last value wins");
+    assert_eq!(read_one("hostname=a\nhostname=\n"), None, "the last value wins, even if empty");
     assert_eq!(read_one("hostname=0\n"), None, "`0` isn't applied");
     assert_eq!(read_one("hostname=00\n").as_deref(), Some("00"));
     assert_eq!(read_one("\u{feff}hostname=rpi\n"), None, "a BOM is part of the key");
@@ -47,7 +47,7 @@ fn lines_are_read_as_the_parser_on_the_pi_reads_them() {
     assert!(read(TEMPLATE.as_bytes()).is_empty());
 }
 
-/// The original, with its two expressions, fed with many texts that are separated by NUL.
+/// The Pi's Perl parser, adapted to read many texts that are separated by NUL.
 const PERL: &str = r#"
     use strict; use warnings;
     binmode STDIN; binmode STDOUT;
@@ -66,7 +66,7 @@ const PERL: &str = r#"
 "#;
 
 #[test]
-fn perl_itself_agrees() {
+fn read_agrees_with_the_perl_parser() {
     const PIECES: [&str; 16] = [
         "hostname", "Root_PW", "a", "=", "=", "#", "\n", "\n", " ", "\t", "\r", "\x0b", "0", "\u{feff}",
         "\"", "é",
@@ -75,15 +75,15 @@ fn perl_itself_agrees() {
     let texts: Vec<String> = (0..3000)
         .map(|_| (0..random.below(14)).map(|_| PIECES[random.below(PIECES.len())]).collect())
         .collect();
-    let Some(said) = run("perl", &["-MIO::Handle", "-e", PERL], &texts.join("\0")) else { return };
-    for (text, said) in texts.iter().zip(said.split('\0')) {
+    let Some(expected) = run("perl", &["-MIO::Handle", "-e", PERL], &texts.join("\0")) else { return };
+    for (text, expected) in texts.iter().zip(expected.split('\0')) {
         let ours: Vec<_> = read(text.as_bytes()).iter().map(|(k, v)| format!("{k}\u{1}{v}\u{2}")).collect();
-        assert_eq!(ours.concat(), said, "{text:?}");
+        assert_eq!(ours.concat(), expected, "{text:?}");
     }
 }
 
 #[test]
-fn the_shipped_template_is_filled_in_below_its_examples() {
+fn settings_go_below_their_commented_examples() {
     let key = "ssh-ed25519 AAAAC3Nza me@home";
     let edited = edit(TEMPLATE.as_bytes(), &[("hostname", "caspar"), ("root_authorized_key", key)]);
     let edited = String::from_utf8(edited.expect("legal values")).expect("text");
@@ -96,7 +96,7 @@ fn the_shipped_template_is_filled_in_below_its_examples() {
 }
 
 #[test]
-fn an_edit_keeps_everything_else() {
+fn edit_keeps_other_lines() {
     let edited = |text: &str| {
         let bytes = edit(text.as_bytes(), &[("hostname", "caspar")]).expect("a legal value");
         String::from_utf8(bytes).expect("text")
@@ -110,12 +110,12 @@ fn an_edit_keeps_everything_else() {
     assert_eq!(
         edited("\u{feff}hostname=x"),
         "\u{feff}hostname=x\nhostname=caspar\n",
-        "which is no key of ours"
+        "a BOM makes it another key"
     );
-    assert_eq!(edited("HOSTNAME=a\nx=1\nhostname=b\n"), "hostname=caspar\nx=1\n", "duplicates go");
+    assert_eq!(edited("HOSTNAME=a\nx=1\nhostname=b\n"), "hostname=caspar\nx=1\n", "duplicates are removed");
     assert_eq!(edited("hostname=a # the kitchen's\nx=1"), "# the kitchen's\nhostname=caspar\nx=1");
-    assert_eq!(edited("hostname = x\n"), "hostname = x\nhostname=caspar\n", "an unknown key to the parser");
-    assert_eq!(edited(&edited(TEMPLATE)), edited(TEMPLATE), "again changes nothing");
+    assert_eq!(edited("hostname = x\n"), "hostname = x\nhostname=caspar\n", "the key is `hostname `");
+    assert_eq!(edited(&edited(TEMPLATE)), edited(TEMPLATE), "editing is idempotent");
 }
 
 #[test]
@@ -133,14 +133,14 @@ fn values_that_the_parser_would_change_are_refused() {
 }
 
 #[test]
-fn a_key_with_a_hash_in_its_comment_still_works() {
+fn ssh_key_comment_is_cut_at_hash_sign() {
     assert_eq!(for_sysconf("ssh-ed25519 AAAA me@desk #2\n"), "ssh-ed25519 AAAA me@desk");
     assert_eq!(for_sysconf("ssh-ed25519 AAAA #2"), "ssh-ed25519 AAAA");
     assert_eq!(for_sysconf("  ssh-ed25519 AAAA me \r\n"), "ssh-ed25519 AAAA me");
     assert_eq!(for_sysconf("ssh-ed25519 AAAA"), "ssh-ed25519 AAAA");
 }
 
-/// Texts that look like configuration, and some that don't.
+/// Random bytes, or random texts that consist of parts of a configuration file.
 fn any_text() -> impl Strategy<Value = Vec<u8>> {
     let pieces = prop::sample::select(vec![
         &b"hostname"[..],
@@ -172,7 +172,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
     #[test]
-    fn after_an_edit_the_parser_reads_what_was_meant(
+    fn edited_settings_are_read_back_unchanged(
         text in any_text(),
         name in "[a-z0-9!\"=.\\-]{1,12}",
         password in "[ -\"$-~é]{1,12}",

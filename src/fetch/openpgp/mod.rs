@@ -18,7 +18,7 @@ pub(crate) use verify::{SignedData, verify_cleartext, verify_detached};
 use crate::error::{Exit, Explain, FileError};
 use crate::interrupt::Interrupted;
 
-/// Key files and signatures are small; what's larger isn't one, and isn't parsed. In bytes.
+/// Limit for key files and signatures, in bytes. Larger input isn't parsed.
 const LIMIT: usize = 1 << 20;
 
 /// Why a key or a signature isn't accepted.
@@ -30,21 +30,20 @@ pub(crate) enum OpenPgpError {
     /// Another key, or more than one.
     #[error("expected the OpenPGP key {expected}, found {}", list(found))]
     Fingerprint {
-        /// In hexadecimal digits.
+        /// Hexadecimal digits.
         expected: String,
-        /// Of the primary keys in the file.
+        /// Fingerprints of the primary keys in the file.
         found: Vec<String>,
     },
     /// Bytes that aren't a signature.
     #[error("not an OpenPGP signature: {0}")]
     NotASignature(String),
-    /// A signature that doesn't count.
+    /// A signature that the policy doesn't accept.
     #[error("the signature is not valid: {0}")]
     Refused(Refusal),
     /// The signed file can't be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A signal came.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
 }
@@ -87,7 +86,7 @@ pub(crate) fn fingerprints(key_file: &[u8]) -> Result<Vec<String>, OpenPgpError>
 pub(crate) fn require_fingerprint(key_file: &[u8], expected: &str) -> Result<(), OpenPgpError> {
     let expected = expected.split_whitespace().collect::<String>().to_uppercase();
     let found = fingerprints(key_file)?;
-    // A short key id is not enough: keys with an equal one can be made.
+    // A short key id is not enough: attackers can make another key with the same key id.
     if found == [expected.as_str()] && expected.len() >= 40 {
         return Ok(());
     }
@@ -123,7 +122,7 @@ fn packets(data: &[u8], kind: BlockType) -> Result<Vec<Packet>, String> {
     Ok(packets)
 }
 
-/// How many packets `data` consists of, by their headers alone (RFC 9580, section 4.2); `None` if it doesn't.
+/// Counts the packets in `data` by their headers (RFC 9580, section 4.2); `None` if other bytes are in it.
 fn count_packets(mut data: &[u8]) -> Option<usize> {
     let mut count = 0;
     while let [first, rest @ ..] = data {
@@ -144,7 +143,7 @@ fn count_packets(mut data: &[u8]) -> Option<usize> {
     Some(count)
 }
 
-/// The binary content of every armoured block; of binary data, itself.
+/// The binary content of every armoured block. Binary data is returned as it is.
 fn dearmor(data: &[u8], kind: BlockType) -> Result<Vec<Vec<u8>>, String> {
     const BEGIN: &[u8] = b"-----BEGIN ";
     if data.len() > LIMIT {
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn another_or_an_additional_key_is_refused_with_its_fingerprint() {
+    fn other_or_additional_key_is_refused_with_its_fingerprint() {
         let error = require_fingerprint(fixture!("weak.key.asc"), &plain()).unwrap_err();
         let found = fingerprints(fixture!("weak.key.asc")).unwrap().remove(0);
         assert_eq!(error.to_string(), format!("expected the OpenPGP key {}, found {found}", plain()));
@@ -224,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_no_key_are_named() {
+    fn error_says_what_a_file_without_keys_is() {
         let text = |data: &[u8]| fingerprints(data).unwrap_err().to_string();
         assert_eq!(text(b"<!DOCTYPE html>"), "not an OpenPGP public key: it has no armour");
         assert_eq!(text(fixture!("plain.asc")), "not an OpenPGP public key: it is a PGP SIGNATURE");
@@ -234,7 +233,7 @@ mod tests {
         assert!(require_fingerprint(b"", &plain()).is_err());
     }
 
-    /// Debian's own keyring has keys of many kinds and ages.
+    /// Debian's keyring has keys with different algorithms and ages.
     #[test]
     fn debian_archive_keyring_is_read() {
         let path = "/usr/share/keyrings/debian-archive-keyring.gpg";

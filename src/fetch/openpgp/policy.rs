@@ -1,4 +1,4 @@
-//! Which signatures count. rPGP checks the mathematics only; validity, expiry, revocation and the strength of
+//! Policy for signatures. rPGP checks only the cryptography; validity, expiry, revocation and the strength of
 //! hashes are decided here (RFC 9580, section 5.2).
 
 use std::fmt;
@@ -8,7 +8,7 @@ use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{RevocationCode, Signature, SignatureType};
 use pgp::types::{Tag, Timestamp, VerifyingKey};
 
-/// Why a signature by the expected key doesn't count.
+/// Why a signature isn't accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("no signature by the expected key matches the content")]
@@ -53,8 +53,8 @@ impl fmt::Display for KeyPart {
     }
 }
 
-/// The rules for a signature that was verified mathematically: made by `subkey`, or by the primary key of
-/// `key` without one.
+/// Applies the policy to a cryptographically valid signature by `subkey`, or without a subkey by the primary key
+/// of `key`.
 pub(super) fn check(
     signature: &Signature,
     key: &SignedPublicKey,
@@ -123,13 +123,13 @@ fn newest<'a>(signatures: impl Iterator<Item = &'a Signature>) -> Option<&'a Sig
 fn check_lifetime(
     part: KeyPart,
     key: &impl VerifyingKey,
-    says: &Signature,
+    self_signature: &Signature,
     made: Timestamp,
 ) -> Result<(), Refusal> {
     if made < key.created_at() {
         return Err(Refusal::CreatedLater(part));
     }
-    let lifetime = says.key_expiration_time().map(pgp::types::Duration::as_secs);
+    let lifetime = self_signature.key_expiration_time().map(pgp::types::Duration::as_secs);
     if is_over(key.created_at(), lifetime, made) { Err(Refusal::KeyExpired(part)) } else { Ok(()) }
 }
 
@@ -153,11 +153,11 @@ fn check_revocations<'a>(
     Ok(())
 }
 
-fn may_sign(says: &Signature) -> Result<(), Refusal> {
-    if says.key_flags().sign() { Ok(()) } else { Err(Refusal::NotForSigning) }
+fn may_sign(self_signature: &Signature) -> Result<(), Refusal> {
+    if self_signature.key_flags().sign() { Ok(()) } else { Err(Refusal::NotForSigning) }
 }
 
-/// Whether a lifetime in seconds that started at `from` is over at `at`; 0 or none never ends.
+/// Whether a lifetime in seconds that started at `from` is over at `at`; 0 or `None` means no expiry.
 fn is_over(from: Timestamp, lifetime: Option<u32>, at: Timestamp) -> bool {
     lifetime.is_some_and(|seconds| seconds > 0 && from.as_secs().saturating_add(seconds) <= at.as_secs())
 }

@@ -14,7 +14,7 @@ use super::{LIMIT, OpenPgpError, keys, packets};
 use crate::error::FileError;
 use crate::interrupt;
 
-/// What a detached signature is over.
+/// The data that a detached signature signs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum SignedData<'a> {
     Bytes(&'a [u8]),
@@ -58,9 +58,9 @@ pub(crate) fn verify_detached(
     accept_one(&signatures, data, key_file, &[SignatureType::Binary, SignatureType::Text])
 }
 
-/// The text that was signed in the clear-signed message `text`, with LF line ends and no blanks before them
-/// (neither is part of what is signed), if one of the keys in `key_file` signed it; see [`verify_detached`]
-/// for what counts. Text outside the armour is an error.
+/// Returns the signed text of the clear-signed message `text`, with LF line ends and without trailing blanks
+/// (neither is signed), if one of the keys in `key_file` signed it. The rules of [`verify_detached`] apply.
+/// Text outside the armour is an error.
 pub(crate) fn verify_cleartext(text: &str, key_file: &[u8]) -> Result<String, OpenPgpError> {
     // rPGP's search for the end of the text is quadratic in its length.
     if text.len() > LIMIT / 4 {
@@ -73,7 +73,7 @@ pub(crate) fn verify_cleartext(text: &str, key_file: &[u8]) -> Result<String, Op
     Ok(signed.replace("\r\n", "\n"))
 }
 
-/// Succeeds if one of the signatures counts; the error says why the last one of a known key doesn't.
+/// Succeeds if one of the signatures is accepted; otherwise returns the last refusal by a known key.
 fn accept_one(
     signatures: &[Signature],
     data: SignedData<'_>,
@@ -94,7 +94,7 @@ fn accept_one(
     Err(OpenPgpError::Refused(refusal))
 }
 
-/// One signature against one key with its subkeys. The outer error is about reading the data.
+/// Checks one signature against one key with its subkeys. The outer error is a failure to read the data.
 fn accept(
     signature: &Signature,
     data: SignedData<'_>,
@@ -112,7 +112,7 @@ fn accept(
     Ok(Err(Refusal::NotByThisKey))
 }
 
-/// Whether the signature names `key` as its maker, or doesn't name any.
+/// Whether the signature names `key` as its issuer, or names no issuer.
 fn may_be_by(signature: &Signature, key: &impl VerifyingKey) -> bool {
     let (ids, fingerprints) = (signature.issuer_key_id(), signature.issuer_fingerprint());
     let names_none = ids.is_empty() && fingerprints.is_empty();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn good_signatures_are_accepted_in_every_form() {
+    fn valid_signatures_are_accepted_in_every_form() {
         let key = fixture!("plain.key.asc");
         verify_detached(SignedData::Bytes(TEXT), fixture!("plain.sig"), key).unwrap();
         verify_detached(SignedData::Bytes(TEXT), fixture!("plain.asc"), key).unwrap();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn another_key_or_a_changed_text_is_refused() {
+    fn other_key_or_changed_text_is_refused() {
         let refused = "the signature is not valid: no signature by the expected key matches the content";
         assert_eq!(why(fixture!("plain.sig"), fixture!("subkey.key.asc")), refused);
         let key = fixture!("plain.key.asc");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_no_signature_are_named() {
+    fn error_says_what_a_file_without_signature_is() {
         let key = fixture!("plain.key.asc");
         assert_eq!(why(key, key), "not an OpenPGP signature: it is a PGP PUBLIC KEY BLOCK");
         assert_eq!(why(b"", key), "not an OpenPGP signature: it has no armour");
