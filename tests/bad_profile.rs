@@ -1,6 +1,6 @@
-//! What is wrong with a profile, its keys or its secrets is said before anything is fetched or written.
+//! Invalid profiles, keys and secrets are refused before anything is downloaded or written.
 
-#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+#![allow(clippy::pedantic)] // pedantic lints are for the crate, not for tests
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::fs;
 use common::sandbox::{KEY, set_mode};
 use common::{Profile, Sandbox};
 
-/// What `build --all` says of a profile, whose exit code must be 2, and which must leave nothing.
+/// The error message of `build --all` with `profile`; asserts exit code 2 and no output files.
 #[track_caller]
 fn refused(profile: &Profile) -> String {
     refused_text(&profile.text())
@@ -32,7 +32,7 @@ fn refused_in(sandbox: &Sandbox) -> String {
 }
 
 #[test]
-fn unknown_keys_name_the_nearest_known_key() {
+fn unknown_keys_get_a_did_you_mean_hint() {
     insta::assert_snapshot!(refused(&Profile::default().cluster("gatway = \"10.0.0.1\"\n")), @"
     error: `magi.toml` line 4: unknown key `gatway` in `[cluster]`
     hint: did you mean `gateway`?
@@ -124,7 +124,7 @@ fn invalid_hostnames_are_refused() {
 }
 
 #[test]
-fn only_one_init_node_is_allowed() {
+fn second_init_node_is_refused() {
     let two = Profile::default().nodes(&["name = \"a\"\ninit = true", "name = \"b\"\ninit = true"]);
     insta::assert_snapshot!(refused(&two), @"
     error: `magi.toml` line 20: `a` and `b` both have `init = true`
@@ -221,7 +221,7 @@ fn unusable_ssh_keys_are_refused() {
 }
 
 #[test]
-fn a_private_key_is_refused_and_not_shown() {
+fn private_key_is_refused_and_not_printed() {
     let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n-----END OPENSSH PRIVATE KEY-----\n";
     let message = refused(&Profile::default().keys(&format!("{key:?}")));
     assert!(!message.contains("b3Blbn"), "{message}");
@@ -232,7 +232,7 @@ fn a_private_key_is_refused_and_not_shown() {
 }
 
 #[test]
-fn wrong_pin_is_refused() {
+fn malformed_base_checksum_is_refused() {
     insta::assert_snapshot!(refused(&Profile::default().pin("abc")), @"
     error: `magi.toml` line 7: `base.sha256` must be 64 hexadecimal digits, but has 3
     hint: `sha256sum` prints the hash of an image
@@ -277,7 +277,7 @@ fn unknown_overlays_are_refused() {
 }
 
 #[test]
-fn settings_of_a_wrong_type_are_refused() {
+fn invalid_overlay_settings_are_refused() {
     let set = |overlay: &str, line: &str| refused(&Profile::default().settings(overlay, line));
     insta::assert_snapshot!(set("docker", "source = \"ubuntu\""), @"
     error: `magi.toml` line 15: `overlays.docker.source` is `ubuntu`, not one of `docker-ce`, `debian`
@@ -328,7 +328,7 @@ fn settings_of_a_wrong_type_are_refused() {
 }
 
 #[test]
-fn contradictory_settings_are_refused() {
+fn public_vip_without_firewall_lan_is_refused() {
     let public = Profile::default().cluster_instead("name = \"magi\"\nvip = \"203.0.113.7\"\n");
     insta::assert_snapshot!(refused(&public), @"
     error: overlay `firewall`: the virtual IP 203.0.113.7 is not in a private range, so the firewall has no default for `lan`
@@ -377,7 +377,7 @@ fn unknown_nodes_are_refused() {
 }
 
 #[test]
-fn wrong_command_lines_are_explained() {
+fn invalid_arguments_exit_2_with_a_usage_error() {
     let sandbox = Sandbox::alone();
     let said = |args: &[&str]| {
         let ran = sandbox.run(args);
@@ -422,7 +422,7 @@ fn wrong_command_lines_are_explained() {
 }
 
 #[test]
-fn readable_or_damaged_secrets_are_refused() {
+fn world_readable_or_corrupt_secrets_file_is_refused() {
     let sandbox = Sandbox::new();
     Profile::default().write(&sandbox);
     let secrets = sandbox.work("magi.secrets.toml");
@@ -433,14 +433,14 @@ fn readable_or_damaged_secrets_are_refused() {
     hint: run `chmod 600 magi.secrets.toml`
     ");
     set_mode(&secrets, 0o600);
-    fs::write(&secrets, "[k3s]\ntoken = \"sesame and open\"\n").expect("secrets");
+    fs::write(&secrets, "[k3s]\ntoken = \"sesame and open\"\n").expect("write the secrets");
     let message = build();
     assert!(!message.contains("sesame"), "{message}");
     insta::assert_snapshot!(message, @"
     error: `magi.secrets.toml`: `k3s.token` is not a valid entry of a secrets file
     hint: restore the file from a backup; all nodes of a cluster need the same secrets
     ");
-    fs::write(&secrets, "[k3s]\ntoken = \"sesame\n").expect("secrets");
+    fs::write(&secrets, "[k3s]\ntoken = \"sesame\n").expect("write the secrets");
     let message = build();
     assert!(!message.contains("sesame"), "{message}");
     insta::assert_snapshot!(message, @"
@@ -451,7 +451,7 @@ fn readable_or_damaged_secrets_are_refused() {
 }
 
 #[test]
-fn key_options_and_further_lines_never_reach_sysconf() {
+fn multi_line_ssh_key_is_refused() {
     insta::assert_snapshot!(refused(&Profile::default().keys(&format!("{:?}", format!("{KEY}\nhostname=evil")))), @"
     error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: it has more than one line
     hint: give the one line of the `.pub` file: `ssh-ed25519 AAAA… comment`
@@ -459,7 +459,7 @@ fn key_options_and_further_lines_never_reach_sysconf() {
 }
 
 #[test]
-fn vip_in_pod_or_service_network_is_refused() {
+fn overlapping_networks_and_hostname_localhost_are_refused() {
     let k3s = |settings: &str| Profile::default().settings("k3s", settings);
     insta::assert_snapshot!(refused(&k3s("service_cidr = \"10.42.128.0/17\"")), @"
     error: overlay `k3s`: `cluster_cidr` 10.42.0.0/16 and `service_cidr` 10.42.128.0/17 overlap

@@ -1,6 +1,6 @@
-//! Bases of the families without a `sysconf.txt` of their own: what a node gets there, read by other programs.
+//! Base families without a `sysconf.txt`: other programs check the files of a node.
 
-#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+#![allow(clippy::pedantic)] // pedantic lints are for the crate, not for tests
 
 mod common;
 
@@ -14,7 +14,7 @@ use common::{Profile, Sandbox};
 const BOOT_FILES: [(&str, &str); 2] =
     [("cmdline.txt", "console=tty0 root=LABEL=RASPIROOT\n"), ("config.txt", "arm_64bit=1\n")];
 
-/// Debian's cloud image: hybrid GPT, the FAT is partition 15, no account that logs in, no sshd.
+/// Debian's cloud image: hybrid GPT, FAT on partition 15, no account with a password, no sshd.
 fn debian_cloud() -> Base {
     Base {
         table: Table::HybridGpt,
@@ -36,14 +36,15 @@ fn raspberry_pi_os() -> Base {
     }
 }
 
-/// Builds caspar, with a fixed address, on `base`.
+/// Builds caspar with a static address on `base`.
 fn built(base: &Base) -> Option<(Sandbox, Image)> {
     if !(have(&MAKERS) && have(&JUDGES)) {
         return None;
     }
     let sandbox = Sandbox::alone();
     let raw = base.make(&sandbox.path("work"), "base.img");
-    fs::write(sandbox.work("base.img.sha256"), format!("{}  base.img\n", sha256(&raw))).expect("a checksum");
+    fs::write(sandbox.work("base.img.sha256"), format!("{}  base.img\n", sha256(&raw)))
+        .expect("write the checksum");
     let fixed = Profile::fixed().nodes(&["name = \"caspar\"\naddress = \"10.0.0.13/24\""]);
     fixed.uses(&["common"]).base("base.img").write(&sandbox);
     sandbox.run(&["build", "--all", "-p", "magi.toml", "-q"]).ok();
@@ -52,25 +53,25 @@ fn built(base: &Base) -> Option<(Sandbox, Image)> {
     Some((sandbox, image))
 }
 
-/// What every family has in common.
-fn has_identity(image: &Image) {
+/// Checks that hold for every family.
+fn check_identity(image: &Image) {
     assert!(image.on_fat("sysconf.txt").contains("\nhostname=caspar\n"));
     assert_eq!(image.cat("/etc/hostname"), "caspar\n");
     assert!(image.cat("/etc/shadow").starts_with("root:*:"));
-    // `sysconf.txt` is applied by a service of ours.
+    // `magi-sysconf.service` applies `sysconf.txt`, because the base has no service for it.
     let wants = "/etc/systemd/system/sysinit.target.wants/magi-sysconf.service";
     assert_eq!(image.link(wants), "/etc/systemd/system/magi-sysconf.service");
     assert_eq!(image.stat("/usr/local/sbin/magi-sysconf").mode, "0755");
 }
 
 #[test]
-fn node_on_debian_cloud() {
+fn debian_cloud_node_has_netplan_and_grow_root_step() {
     let Some((sandbox, image)) = built(&debian_cloud()) else { return };
-    has_identity(&image);
+    check_identity(&image);
     let netplan = image.cat("/etc/netplan/90-default.yaml");
     assert!(netplan.contains("addresses: [\"10.0.0.13/24\"]"), "{netplan}");
     assert_eq!(image.stat("/etc/netplan/90-default.yaml").mode, "0600");
-    // The wired port keeps its name when the first kernel update rewrites `cmdline.txt`.
+    // `raspi-extra-cmdline` keeps `net.ifnames=0` when a kernel update rewrites `cmdline.txt`.
     assert_eq!(image.on_fat("cmdline.txt"), "console=tty0 root=LABEL=RASPIROOT net.ifnames=0\n");
     assert_eq!(image.cat("/etc/default/raspi-extra-cmdline"), "net.ifnames=0\n");
     assert!(
@@ -84,9 +85,9 @@ fn node_on_debian_cloud() {
 }
 
 #[test]
-fn node_on_raspberry_pi_os() {
+fn raspberry_pi_os_node_has_networkmanager_and_no_user_setup() {
     let Some((_sandbox, image)) = built(&raspberry_pi_os()) else { return };
-    has_identity(&image);
+    check_identity(&image);
     let words = image.on_fat("cmdline.txt");
     assert!(words.ends_with("cgroup_memory=1 cgroup_enable=memory\n"), "{words}");
     assert!(!image.has("/etc/default/raspi-extra-cmdline"));

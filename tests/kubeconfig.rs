@@ -1,6 +1,6 @@
-//! `kubeconfig`: what it prints opens the API, and what it merges leaves the rest alone.
+//! `kubeconfig`: the printed file gives access to the API; a merge keeps the other entries.
 
-#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+#![allow(clippy::pedantic)] // pedantic lints are for the crate, not for tests
 
 mod common;
 
@@ -35,14 +35,16 @@ fn yaml_and_json_have_the_same_content() {
     assert_eq!(config["current-context"], "magi");
     assert_eq!(config["clusters"][0]["cluster"]["server"], "https://10.0.0.100:6443");
     assert_eq!(config["contexts"][0]["name"], "magi");
-    let secrets: toml::Table = SECRETS.parse().expect("TOML");
-    let crt = secrets["k3s"]["server_ca"]["crt"].as_str().expect("PEM").trim();
-    let ca = config["clusters"][0]["cluster"]["certificate-authority-data"].as_str().expect("text");
+    let secrets: toml::Table = SECRETS.parse().expect("parse the TOML");
+    let crt = secrets["k3s"]["server_ca"]["crt"].as_str().expect("value is a string").trim();
+    let ca =
+        config["clusters"][0]["cluster"]["certificate-authority-data"].as_str().expect("value is a string");
     assert_eq!(ca, Base64::encode_string(format!("{crt}\n").as_bytes()));
     if have(&["python3"]) && output("python3", &["-c", "import yaml"]).status.success() {
         let file = sandbox.write("config", &printed.stdout);
         let code = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
-        let theirs: Value = serde_json::from_str(&run("python3", &["-c", code, arg(&file)])).expect("JSON");
+        let theirs: Value =
+            serde_json::from_str(&run("python3", &["-c", code, arg(&file)])).expect("parse the JSON");
         assert_eq!(theirs, config);
     }
 }
@@ -50,14 +52,14 @@ fn yaml_and_json_have_the_same_content() {
 #[test]
 fn missing_secrets_are_generated_for_every_node() {
     let sandbox = Sandbox::new();
-    fs::remove_dir_all(sandbox.path("home/.ssh")).expect("a folder");
+    fs::remove_dir_all(sandbox.path("home/.ssh")).expect("remove the folder");
     let first = sandbox.run(&["kubeconfig"]).ok();
     assert!(
         first.stderr.contains("generated the cluster's secrets in `magi.secrets.toml`"),
         "{}",
         first.stderr
     );
-    let made = fs::read_to_string(sandbox.work("magi.secrets.toml")).expect("secrets");
+    let made = fs::read_to_string(sandbox.work("magi.secrets.toml")).expect("read the secrets");
     let second = sandbox.run(&["kubeconfig", "-q"]).ok();
     assert_eq!((second.stdout, second.stderr), (first.stdout, String::new()));
     sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
@@ -75,7 +77,7 @@ fn profile_without_a_kubeconfig_is_refused() {
 }
 
 #[test]
-fn template_errors_show_no_secret() {
+fn template_errors_do_not_print_secrets() {
     let sandbox = Sandbox::new();
     let secret = "[[secret]]\nname = \"key\"\nkind = \"hex\"\nlength = 32\n";
     sandbox.write("work/overlays/mine/overlay.toml", format!("summary = \"x\"\n{secret}"));
@@ -84,7 +86,7 @@ fn template_errors_show_no_secret() {
     let value = "feedfeedfeedfeedfeedfeedfeedfeed";
     let mut file = SECRETS.to_owned();
     file.push_str(&format!("\n[mine]\nkey = \"{value}\"\n"));
-    fs::write(sandbox.work("magi.secrets.toml"), file).expect("secrets");
+    fs::write(sandbox.work("magi.secrets.toml"), file).expect("write the secrets");
     for (template, why) in [
         ("{{ secrets.key | network }}", "line 1"),
         ("- {{ secrets.key }}\n", "isn't a mapping"),
@@ -97,14 +99,14 @@ fn template_errors_show_no_secret() {
     }
 }
 
-/// As `kubectl`'s user has it: a file at `~/.kube/config`, or what `KUBECONFIG` says.
+/// Runs `kubeconfig --merge` with `KUBECONFIG` set to `list`, or unset: then the file is `~/.kube/config`.
 fn merge(sandbox: &Sandbox, list: Option<&str>, args: &[&str]) -> Ran {
     let mut command = sandbox.command(&[&["kubeconfig", "--merge"][..], args].concat());
     command.env_remove("KUBECONFIG");
     if let Some(list) = list {
         command.env("KUBECONFIG", list);
     }
-    sandbox.ran(&command.output().expect("the binary"))
+    sandbox.ran(&command.output().expect("run the binary"))
 }
 
 #[test]
@@ -115,11 +117,11 @@ fn merge_keeps_other_entries() {
     insta::assert_snapshot!(ran.stderr, @"merged as context `magi`: try `kubectl --context magi get nodes`");
     let file = sandbox.path("home/.kube/config");
     assert_eq!((mode(&file), mode(file.parent().expect("a folder"))), (0o600, 0o700));
-    let once = fs::read_to_string(&file).expect("text");
+    let once = fs::read_to_string(&file).expect("read the file");
     assert_eq!(parsed(&once), sandbox.run(&["kubeconfig", "--json"]).ok().json());
     merge(&sandbox, None, &["-q"]).ok();
     assert_eq!(fs::read_to_string(&file).expect("text"), once);
-    // Made for another address, it is another cluster.
+    // The same name with another server address is another cluster: this needs `--force`.
     Profile::default().cluster_instead("name = \"magi\"\nvip = \"10.0.0.200\"\n").write(&sandbox);
     insta::assert_snapshot!(sandbox.normalised(&merge(&sandbox, None, &["-p", "magi.toml"]).failed(2)), @"
     error: `[sandbox]/home/.kube/config` already has a cluster `magi` with another server
@@ -155,7 +157,7 @@ users:
     sandbox.write("work/second", "kind: Config\n");
     let ran = merge(&sandbox, Some(":first:second"), &["--json"]).ok();
     assert_eq!(ran.json(), serde_json::json!({"file": "first", "context": "magi"}));
-    let (before, after) = (parsed(others), parsed(&fs::read_to_string(&first).expect("text")));
+    let (before, after) = (parsed(others), parsed(&fs::read_to_string(&first).expect("read the file")));
     assert_eq!(after["current-context"], "work");
     for list in ["clusters", "contexts", "users"] {
         assert_eq!(after[list][0], before[list][0]);
@@ -163,16 +165,17 @@ users:
     }
     assert_eq!(mode(&first), 0o600);
     assert_eq!(fs::read_to_string(sandbox.work("second")).expect("text"), "kind: Config\n");
-    // And read by others.
+    // Another YAML parser reads the same content.
     if have(&["python3"]) && output("python3", &["-c", "import yaml"]).status.success() {
         let code = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
-        let theirs: Value = serde_json::from_str(&run("python3", &["-c", code, arg(&first)])).expect("JSON");
+        let theirs: Value =
+            serde_json::from_str(&run("python3", &["-c", code, arg(&first)])).expect("parse the JSON");
         assert_eq!(theirs, after);
     }
 }
 
 #[test]
-fn files_that_are_no_kubeconfigs_stay_unchanged() {
+fn invalid_kubeconfig_file_is_refused_and_unchanged() {
     let sandbox = sandbox();
     for text in ["[not, one]\n", "a: [b\n", "kind: Secret\n", "words\n", "\u{0}\n"] {
         let file = sandbox.write("work/config", text);
@@ -185,7 +188,7 @@ fn files_that_are_no_kubeconfigs_stay_unchanged() {
     assert_eq!(fs::read(&file).expect("bytes"), [0xff, 0xfe]);
 }
 
-/// A server with a certificate of the cluster's, which wants to see one of its clients'.
+/// A TLS server with a certificate signed by the server CA, which requires a client certificate.
 struct Api {
     server: Child,
     port: String,
@@ -208,22 +211,23 @@ impl Api {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("openssl");
-        let mut said = BufReader::new(server.stdout.take().expect("its stdout")).lines();
-        let line = said.find_map(|l| l.ok().filter(|l| l.starts_with("ACCEPT"))).expect("a port");
+            .expect("start openssl");
+        let mut said = BufReader::new(server.stdout.take().expect("stdout is piped")).lines();
+        let line =
+            said.find_map(|l| l.ok().filter(|l| l.starts_with("ACCEPT"))).expect("openssl prints ACCEPT");
         std::thread::spawn(move || said.for_each(drop));
-        Self { server, port: line.rsplit(':').next().expect("a port").to_owned() }
+        Self { server, port: line.rsplit(':').next().expect("line has a port").to_owned() }
     }
 
-    /// What it says to somebody who has these files; `None` if one doesn't trust the other.
-    fn asked(&self, ca: &Path, client: Option<(&Path, &Path)>) -> Option<String> {
+    /// The response to a client with this CA and client certificate; `None` if the TLS handshake fails.
+    fn response_to(&self, ca: &Path, client: Option<(&Path, &Path)>) -> Option<String> {
         let there = format!("10.0.0.100:6443:127.0.0.1:{}", self.port);
         let mut curl = command("curl");
         curl.args(["-sS", "--max-time", "20", "--noproxy", "*", "--connect-to", &there, "--cacert", arg(ca)]);
         if let Some((crt, key)) = client {
             curl.args(["--cert", arg(crt), "--key", arg(key)]);
         }
-        let output = curl.arg("https://10.0.0.100:6443/").output().expect("curl");
+        let output = curl.arg("https://10.0.0.100:6443/").output().expect("run curl");
         output.status.success().then(|| said(&output))
     }
 }
@@ -236,7 +240,7 @@ impl Drop for Api {
 }
 
 #[test]
-fn only_this_kubeconfig_is_accepted_by_the_api() {
+fn api_accepts_only_certificates_of_the_same_cluster() {
     if !have(&["openssl", "curl"]) {
         return;
     }
@@ -245,32 +249,32 @@ fn only_this_kubeconfig_is_accepted_by_the_api() {
     let api = Api::start(&sandbox, &pki);
     let config = parsed(&sandbox.run(&["kubeconfig"]).ok().stdout);
     let file = |name: &str, value: &Value| {
-        let bytes = Base64::decode_vec(value.as_str().expect("text")).expect("base64");
+        let bytes = Base64::decode_vec(value.as_str().expect("value is a string")).expect("base64");
         sandbox.write(name, bytes)
     };
     let ca = file("ca.crt", &config["clusters"][0]["cluster"]["certificate-authority-data"]);
     let crt = file("admin.crt", &config["users"][0]["user"]["client-certificate-data"]);
     let key = file("admin.key", &config["users"][0]["user"]["client-key-data"]);
-    let said = api.asked(&ca, Some((&crt, &key))).expect("an answer");
+    let said = api.response_to(&ca, Some((&crt, &key))).expect("server accepts the client");
     assert!(said.replace(" = ", "=").contains("O=system:masters, CN=magi-admin"), "{said}");
-    // Neither side takes a stranger.
-    assert_eq!(api.asked(&ca, None), None);
-    assert_eq!(api.asked(&pki.join("client_ca.crt"), Some((&crt, &key))), None);
-    let stranger = Sandbox::new();
-    stranger.run(&["kubeconfig", "-q"]).ok();
-    let made = fs::read_to_string(stranger.work("magi.secrets.toml")).expect("secrets");
-    let theirs = common::sandbox::pki(&stranger, &made);
-    assert_eq!(api.asked(&ca, Some((&theirs.join("admin.crt"), &theirs.join("admin.key")))), None);
+    // No client certificate, another CA, and a certificate of another cluster are all rejected.
+    assert_eq!(api.response_to(&ca, None), None);
+    assert_eq!(api.response_to(&pki.join("client_ca.crt"), Some((&crt, &key))), None);
+    let other_cluster = Sandbox::new();
+    other_cluster.run(&["kubeconfig", "-q"]).ok();
+    let made = fs::read_to_string(other_cluster.work("magi.secrets.toml")).expect("read the secrets");
+    let theirs = common::sandbox::pki(&other_cluster, &made);
+    assert_eq!(api.response_to(&ca, Some((&theirs.join("admin.crt"), &theirs.join("admin.key")))), None);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn non_utf8_paths_and_special_files() {
+fn non_utf8_paths_work_and_fifo_is_refused() {
     use std::os::unix::ffi::OsStrExt as _;
     let sandbox = sandbox();
     let mut command = sandbox.command(&["kubeconfig", "--merge", "--json"]);
     command.env("KUBECONFIG", std::ffi::OsStr::from_bytes(b"k\xff"));
-    let ran = sandbox.ran(&command.output().expect("the binary")).ok();
+    let ran = sandbox.ran(&command.output().expect("run the binary")).ok();
     assert_eq!(ran.json()["file"], "k\u{fffd}");
     if have(&["mkfifo"]) {
         run("mkfifo", &[arg(&sandbox.work("fifo"))]);
@@ -281,6 +285,6 @@ fn non_utf8_paths_and_special_files() {
     }
     let mut command = sandbox.command(&["init", "--json"]);
     command.arg(std::ffi::OsStr::from_bytes(b"home\xff"));
-    let ran = sandbox.ran(&command.output().expect("the binary")).ok();
+    let ran = sandbox.ran(&command.output().expect("run the binary")).ok();
     assert_eq!(ran.json()[0], "home\u{fffd}/profiles/magi.toml");
 }

@@ -1,6 +1,6 @@
-//! Manifests and other files of the user's that an overlay takes in: checked before anything is fetched.
+//! Manifests and other user files that an overlay includes are checked before anything is downloaded.
 
-#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+#![allow(clippy::pedantic)] // pedantic lints are for the crate, not for tests
 
 mod common;
 
@@ -10,10 +10,10 @@ use common::{Profile, Sandbox};
 
 const SITE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: page\n";
 
-/// A sandbox whose profile names `apps/` as manifests, with these files in it.
+/// A sandbox whose profile sets `manifests = ["apps/"]`, with `files` in that folder.
 fn apps<T: AsRef<[u8]>>(files: &[(&str, T)]) -> Sandbox {
     let sandbox = Sandbox::new();
-    std::fs::create_dir_all(sandbox.work("apps")).expect("a folder");
+    std::fs::create_dir_all(sandbox.work("apps")).expect("create the folder");
     for (path, content) in files {
         sandbox.write(&format!("work/apps/{path}"), content);
     }
@@ -21,7 +21,7 @@ fn apps<T: AsRef<[u8]>>(files: &[(&str, T)]) -> Sandbox {
     sandbox
 }
 
-/// What `build` says; the same that `plan` says.
+/// The error message of `build`; asserts that `plan` prints the same.
 #[track_caller]
 fn refused_in(sandbox: &Sandbox) -> String {
     let message = sandbox.run(&["build", "--all", "-p", "magi.toml"]).failed(2);
@@ -35,11 +35,11 @@ fn refused(content: impl AsRef<[u8]>) -> String {
     refused_in(&apps(&[("site.yaml", content)]))
 }
 
-/// Where in the image of `node` the manifests go.
+/// The manifests planned for `node`, relative to the manifest folder of k3s.
 fn planned(sandbox: &Sandbox, node: &str) -> Vec<String> {
     let plan = sandbox.run(&["plan", "--node", node, "-p", "magi.toml", "--json"]).ok().json();
-    let edits = plan[0]["edits"].as_array().expect("edits").clone();
-    let paths = edits.iter().map(|edit| edit["path"].as_str().expect("a path").to_owned());
+    let edits = plan[0]["edits"].as_array().expect("edits are a list").clone();
+    let paths = edits.iter().map(|edit| edit["path"].as_str().expect("value is a string").to_owned());
     paths
         .filter_map(|p| p.strip_prefix("/var/lib/rancher/k3s/server/manifests/").map(str::to_owned))
         .collect()
@@ -60,8 +60,8 @@ fn valid_manifests_go_to_the_init_node() {
         ("pod.json", json),
     ]);
     sandbox.write("work/elsewhere.yaml", object("v1", "Namespace", "linked"));
-    symlink("../elsewhere.yaml", sandbox.work("apps/link.yaml")).expect("a link");
-    symlink("nowhere", sandbox.work("apps/.#site.yaml")).expect("a link");
+    symlink("../elsewhere.yaml", sandbox.work("apps/link.yaml")).expect("create the symlink");
+    symlink("nowhere", sandbox.work("apps/.#site.yaml")).expect("create the symlink");
     let found = planned(&sandbox, "melchior");
     assert_eq!(found, ["link.yaml", "more.yaml", "pod.json", "shop/deep/web.yml", "traefik-config.yaml"]);
     assert_eq!(planned(&sandbox, "caspar"), [] as [&str; 0]);
@@ -89,7 +89,7 @@ fn invalid_yaml_is_refused() {
 }
 
 #[test]
-fn yaml_that_is_no_object_is_refused() {
+fn yaml_without_a_kubernetes_object_is_refused() {
     insta::assert_snapshot!(refused("- a\n"), @"
     error: `apps/site.yaml` line 1: an object must be a mapping, not a list
     hint: a manifest begins with `apiVersion`, `kind` and `metadata`
@@ -210,15 +210,15 @@ fn invalid_file_names_are_refused() {
 }
 
 #[test]
-fn symlinks_and_special_files_are_refused() {
+fn dangling_symlinks_folder_symlinks_and_fifos_are_refused() {
     let sandbox = apps(&[("site.yaml", SITE)]);
-    symlink("..", sandbox.work("apps/again")).expect("a link");
+    symlink("..", sandbox.work("apps/again")).expect("create the symlink");
     insta::assert_snapshot!(refused_in(&sandbox), @"
     error: `apps/again` is a symlink to a folder
     hint: name the target of the symlink in the profile instead
     ");
     let sandbox = apps(&[("site.yaml", SITE)]);
-    symlink("nowhere", sandbox.work("apps/web.yaml")).expect("a link");
+    symlink("nowhere", sandbox.work("apps/web.yaml")).expect("create the symlink");
     insta::assert_snapshot!(refused_in(&sandbox), @"
     error: `apps/web.yaml` is a dangling symlink
     hint: remove it, or replace it with a file
@@ -231,20 +231,20 @@ fn symlinks_and_special_files_are_refused() {
         hint: remove it, or replace it with a file
         ");
     }
-    // The profile may name a link: whoever wrote it knows it.
+    // A symlink that the profile itself names is followed: the user chose it.
     let sandbox = apps(&[("site.yaml", SITE)]);
-    std::fs::rename(sandbox.work("apps"), sandbox.work("real")).expect("renamed");
-    symlink("real", sandbox.work("apps")).expect("a link");
+    std::fs::rename(sandbox.work("apps"), sandbox.work("real")).expect("rename the folder");
+    symlink("real", sandbox.work("apps")).expect("create the symlink");
     sandbox.run(&["plan", "--all", "-p", "magi.toml"]).ok();
 }
 
 #[test]
-fn hostile_manifests_are_refused() {
-    let mut laughs = format!("{SITE}a0: &a0 [lol]\n");
+fn oversized_or_deeply_nested_manifests_are_refused() {
+    let mut billion_laughs = format!("{SITE}a0: &a0 [lol]\n");
     for i in 1..80 {
-        laughs.push_str(&format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(", ")));
+        billion_laughs.push_str(&format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(", ")));
     }
-    insta::assert_snapshot!(refused(laughs), @"error: `apps/site.yaml` line 5: more than 1048576 values, counted with what aliases refer to");
+    insta::assert_snapshot!(refused(billion_laughs), @"error: `apps/site.yaml` line 5: more than 1048576 values, counted with what aliases refer to");
     insta::assert_snapshot!(refused(format!("{SITE}a: {}", "[".repeat(100_000))), @"error: `apps/site.yaml` line 5: nested more than 255 levels deep");
     insta::assert_snapshot!(refused(format!("{SITE}a:\n{}", "- ".repeat(100_000))), @"error: `apps/site.yaml` line 6: nested more than 255 levels deep");
     insta::assert_snapshot!(refused("- a\n".repeat(2 << 20)), @"error: `apps/site.yaml` line 1048576: more than 1048576 values, counted with what aliases refer to");
@@ -255,7 +255,7 @@ fn hostile_manifests_are_refused() {
 }
 
 #[test]
-fn k3s_configuration_files_are_checked() {
+fn invalid_k3s_config_files_are_refused() {
     let config = |content: &str| {
         let sandbox = Sandbox::new();
         sandbox.write("work/50-mine.yaml", content);
@@ -273,7 +273,7 @@ fn k3s_configuration_files_are_checked() {
 }
 
 #[test]
-fn overlay_toml_with_slips() {
+fn invalid_include_in_overlay_toml_is_refused() {
     let include = |lines: &str| {
         let sandbox = Sandbox::new();
         let toml = format!(
@@ -296,7 +296,7 @@ fn overlay_toml_with_slips() {
 #[test]
 fn manifests_are_checked_before_downloads() {
     let sandbox = apps(&[("site.yaml", "- a\n")]);
-    // Nothing answers there.
+    // No server listens on this port: a download would fail first.
     Profile::default()
         .base("https://127.0.0.1:9/base.img.xz")
         .settings("k3s", "manifests = [\"apps/\"]")

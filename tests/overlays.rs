@@ -1,7 +1,7 @@
-//! The built-in overlays with various settings: what lands in the image is given to the programs that will
-//! read it on the node.
+//! The built-in overlays with various settings: keepalived, nft, systemd, sh, sshd and others check the
+//! configuration files in the image that they would read on the node.
 
-#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+#![allow(clippy::pedantic)] // pedantic lints are for the crate, not for tests
 
 mod common;
 
@@ -14,19 +14,19 @@ use common::sandbox::names;
 use common::tools::{arg, command, find, have, said};
 use common::{Profile, Sandbox};
 
-/// A node's files as they are in its image.
+/// The files of a node, extracted from its image.
 struct Node {
     sandbox: Sandbox,
     name: String,
 }
 
 impl Node {
-    /// Builds `node` of `profile` on the sample and takes its files out again.
+    /// Builds `node` of `profile` on the sample and extracts its files.
     fn of(profile: &Profile, node: &str) -> Option<Self> {
-        Self::after(profile, node, |_| {})
+        Self::with_files(profile, node, |_| {})
     }
 
-    fn after(profile: &Profile, node: &str, prepare: impl FnOnce(&Sandbox)) -> Option<Self> {
+    fn with_files(profile: &Profile, node: &str, prepare: impl FnOnce(&Sandbox)) -> Option<Self> {
         if !have(&JUDGES) {
             return None;
         }
@@ -52,8 +52,8 @@ impl Node {
         fs::read_to_string(self.path(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
     }
 
-    /// Runs `script` where there is no network but a node's own wired port.
-    fn on_a_network_of_its_own(&self, interface: &str, script: &str) -> Option<Output> {
+    /// Runs `script` in a network namespace with `lo` and `interface`; `None` without namespace support.
+    fn run_in_network_namespace(&self, interface: &str, script: &str) -> Option<Output> {
         if !have(&["unshare", "ip"]) {
             return None;
         }
@@ -63,16 +63,16 @@ impl Node {
         let addresses =
             format!("ip addr add 10.0.0.13/24 dev {interface}; ip addr add 10.0.0.11/24 dev {interface}");
         let script = format!("set -e; {ports}; {addresses}; {script}");
-        let probe = command("unshare").args(["-rn", "true"]).output().expect("unshare");
+        let probe = command("unshare").args(["-rn", "true"]).output().expect("run unshare");
         if !probe.status.success() {
             eprintln!("not tried: this user has no name spaces: {}", said(&probe));
             return None;
         }
-        Some(command("unshare").args(["-rn", "sh", "-c", &script]).output().expect("unshare"))
+        Some(command("unshare").args(["-rn", "sh", "-c", &script]).output().expect("run unshare"))
     }
 
     #[track_caller]
-    fn keepalived_agrees(&self, interface: &str) {
+    fn check_keepalived(&self, interface: &str) {
         if !have(&["keepalived"]) {
             return;
         }
@@ -80,12 +80,12 @@ impl Node {
         let here = self
             .text(conf)
             .replace("\"/etc/keepalived", &format!("\"{}", arg(&self.path("/etc/keepalived"))));
-        fs::write(self.path(conf), here).expect("the configuration");
+        fs::write(self.path(conf), here).expect("write the configuration");
         let check = format!(
             "exec keepalived --config-test --log-console --dont-fork --use-file {}",
             arg(&self.path(conf))
         );
-        let Some(output) = self.on_a_network_of_its_own(interface, &check) else { return };
+        let Some(output) = self.run_in_network_namespace(interface, &check) else { return };
         assert!(output.status.success(), "{}: {}", self.name, said(&output));
         for complaint in ["Unknown keyword", "Warning", "SECURITY"] {
             assert!(!said(&output).contains(complaint), "{}: {}", self.name, said(&output));
@@ -93,24 +93,24 @@ impl Node {
     }
 
     #[track_caller]
-    fn nft_agrees(&self) {
+    fn check_nft(&self) {
         if !have(&["nft"]) {
             return;
         }
         let check = format!("exec nft --check --file {}", arg(&self.path("/etc/nftables.conf")));
-        let Some(output) = self.on_a_network_of_its_own("eth0", &check) else { return };
+        let Some(output) = self.run_in_network_namespace("eth0", &check) else { return };
         assert!(output.status.success(), "{}: {}", self.name, said(&output));
     }
 
     #[track_caller]
-    fn systemd_agrees(&self) {
+    fn check_systemd(&self) {
         if !have(&["systemd-analyze"]) {
             return;
         }
-        // What systemd looks for besides the units.
+        // systemd-analyze also looks for the programs that units start, and for the merged `/usr` symlinks.
         let program = self.path("/usr/sbin/modprobe");
-        fs::create_dir_all(self.path("/usr/sbin")).expect("a folder");
-        fs::copy(self.path("/usr/local/lib/magi/firstboot"), &program).expect("a program");
+        fs::create_dir_all(self.path("/usr/sbin")).expect("create the folder");
+        fs::copy(self.path("/usr/local/lib/magi/firstboot"), &program).expect("copy the program");
         for (link, target) in [("/sbin", "usr/sbin"), ("/bin", "usr/bin"), ("/lib", "usr/lib")] {
             let _ = std::os::unix::fs::symlink(target, self.path(link));
         }
@@ -121,8 +121,8 @@ impl Node {
         for unit in ours {
             let root = format!("--root={}", arg(&self.sandbox.path("tree")));
             let args = ["verify", &root, "--man=no", "--recursive-errors=no", unit];
-            let output = command("systemd-analyze").args(args).output().expect("systemd-analyze");
-            // What is said of units that this root doesn't have is none of ours.
+            let output = command("systemd-analyze").args(args).output().expect("run systemd-analyze");
+            // Ignore complaints about units of the base, which are not in this tree.
             let elsewhere = ["Failed to create", "Failed to add", "not found"];
             let said = said(&output);
             let complaints: Vec<_> = said
@@ -135,32 +135,32 @@ impl Node {
     }
 
     #[track_caller]
-    fn shells_agree(&self) {
+    fn check_shell_scripts(&self) {
         let mut scripts = Vec::new();
         for folder in ["/usr/local/lib/magi", "/usr/local/bin", "/etc/keepalived"] {
             scripts_below(&self.path(folder), &mut scripts);
         }
         assert!(scripts.len() >= 4, "{scripts:?}");
         for script in &scripts {
-            let output = command("sh").args(["-n", arg(script)]).output().expect("sh");
+            let output = command("sh").args(["-n", arg(script)]).output().expect("run sh");
             assert!(output.status.success(), "{}", said(&output));
         }
         if have(&["shellcheck"]) {
-            // Where `.` leads on the node is not known here, nor what is set there.
+            // SC1091, SC2154: files that `.` sources on the node, and their variables, are unknown here.
             let mut check = command("shellcheck");
             let output = check
                 .args(["--severity=warning", "--exclude=SC1091,SC2154"])
                 .args(&scripts)
                 .output()
-                .expect("it");
+                .expect("run shellcheck");
             assert!(output.status.success(), "{}: {}", self.name, said(&output));
         }
     }
 
     #[track_caller]
-    fn parsers_agree(&self) {
+    fn check_json_and_yaml(&self) {
         let python = |code: &str, file: &Path| {
-            let output = command("python3").args(["-c", code, arg(file)]).output().expect("python3");
+            let output = command("python3").args(["-c", code, arg(file)]).output().expect("run python3");
             assert!(output.status.success(), "{}: {}", file.display(), said(&output));
         };
         if have(&["python3"]) {
@@ -168,7 +168,7 @@ impl Node {
             if daemon.exists() {
                 python("import json, sys; json.load(open(sys.argv[1]))", &daemon);
             }
-            let yaml = command("python3").args(["-c", "import yaml"]).output().expect("python3");
+            let yaml = command("python3").args(["-c", "import yaml"]).output().expect("run python3");
             if !yaml.status.success() {
                 return eprintln!("not tried: python3 has no yaml");
             }
@@ -184,26 +184,27 @@ impl Node {
         }
     }
 
-    /// Every program that is installed here has its say.
+    /// Runs every check whose program is installed.
     #[track_caller]
-    fn all_agree(&self) {
-        self.keepalived_agrees("eth0");
-        self.nft_agrees();
-        self.systemd_agrees();
-        self.shells_agree();
-        self.parsers_agree();
-        self.sshd_agrees();
+    fn check_all(&self) {
+        self.check_keepalived("eth0");
+        self.check_nft();
+        self.check_systemd();
+        self.check_shell_scripts();
+        self.check_json_and_yaml();
+        self.check_sshd();
     }
 
     #[track_caller]
-    fn sshd_agrees(&self) {
+    fn check_sshd(&self) {
         if find("sshd").is_none() || !have(&["ssh-keygen"]) {
             return eprintln!("not tried: sshd is not installed");
         }
         let key = self.sandbox.path("host_key");
         common::tools::run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", arg(&key)]);
         let ours = self.path("/etc/ssh/sshd_config.d/10-magi.conf");
-        let output = command("sshd").args(["-t", "-h", arg(&key), "-f", arg(&ours)]).output().expect("sshd");
+        let output =
+            command("sshd").args(["-t", "-h", arg(&key), "-f", arg(&ours)]).output().expect("run sshd");
         assert!(output.status.success(), "{}", said(&output));
     }
 }
@@ -228,9 +229,9 @@ fn scripts_below(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn rendered_with_dhcp() {
+fn configuration_with_dhcp_is_valid() {
     let Some(node) = Node::of(&Profile::default(), "caspar") else { return };
-    node.all_agree();
+    node.check_all();
     assert!(!node.text("/etc/keepalived/keepalived.conf").contains("unicast"));
     assert!(node.text("/etc/keepalived/keepalived.conf").contains("priority 198"));
     assert!(node.text("/etc/network/interfaces.d/eth0").contains("dhcp"));
@@ -245,9 +246,9 @@ fn rendered_with_dhcp() {
 }
 
 #[test]
-fn rendered_with_fixed_addresses() {
+fn configuration_with_static_addresses_is_valid() {
     let Some(node) = Node::of(&Profile::fixed(), "melchior") else { return };
-    node.all_agree();
+    node.check_all();
     insta::assert_snapshot!(node.text("/etc/network/interfaces.d/eth0"), @"
     auto eth0
 
@@ -280,7 +281,7 @@ fn rendered_with_fixed_addresses() {
 }
 
 #[test]
-fn rendered_with_debian_docker_without_ingress_with_k3s_images() {
+fn configuration_with_debian_docker_no_ingress_and_airgap_images_is_valid() {
     let profile = Profile::default()
         .cluster_instead("name = \"home\"\nvip = \"192.168.1.5\"\n")
         .settings(
@@ -292,7 +293,7 @@ fn rendered_with_debian_docker_without_ingress_with_k3s_images() {
         .settings("k3s", "airgap = true")
         .settings("vip", "router_id = 255");
     let Some(node) = Node::of(&profile, "melchior") else { return };
-    node.all_agree();
+    node.check_all();
     let packages = node.text("/etc/magi/packages");
     assert!(packages.contains("docker.io") && !packages.contains("docker-ce"), "{packages}");
     assert!(packages.contains("htop") && packages.contains("g++"), "{packages}");
@@ -303,23 +304,23 @@ fn rendered_with_debian_docker_without_ingress_with_k3s_images() {
     assert!(node.path("/var/lib/rancher/k3s/agent/images/k3s-airgap-images-arm64.tar.zst").exists());
     assert!(node.text("/etc/shadow").starts_with("root::"));
     assert_eq!(node.text("/etc/timezone"), "Europe/Berlin\n");
-    let zone = fs::read_link(node.path("/etc/localtime")).expect("a link");
+    let zone = fs::read_link(node.path("/etc/localtime")).expect("read the symlink");
     assert_eq!(zone, Path::new("/usr/share/zoneinfo/Europe/Berlin"));
     assert!(node.text("/etc/nftables.conf").contains("192.168.0.0/16"));
 }
 
 #[test]
-fn rendered_with_another_interface() {
+fn interface_setting_is_applied() {
     let profile = Profile::default().cluster("interface = \"end0\"\n");
     let Some(node) = Node::of(&profile, "caspar") else { return };
-    node.keepalived_agrees("end0");
-    node.nft_agrees();
+    node.check_keepalived("end0");
+    node.check_nft();
     let network = node.text("/etc/network/interfaces.d/eth0");
     assert!(network.contains("auto end0") && !network.contains("auto eth0"), "{network}");
 }
 
 #[test]
-fn rendered_with_every_setting() {
+fn k3s_and_firewall_settings_are_applied() {
     let profile = Profile::fixed()
         .settings(
             "k3s",
@@ -332,14 +333,14 @@ fn rendered_with_every_setting() {
             "lan = [\"10.0.0.0/24\", \"10.0.1.0/24\"]\nlan6 = [\"fd00::/8\"]\nweb = [\"tcp/80\", \"udp/4000-4010\"]\nallow = [\"tcp/9100\"]",
         );
     let site = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: site\n";
-    let node = Node::after(&profile, "melchior", |sandbox| {
+    let node = Node::with_files(&profile, "melchior", |sandbox| {
         sandbox.write("work/apps/blog/site.yaml", site);
         sandbox.write("work/apps/readme.txt", "not a manifest\n");
         sandbox.write("work/one.yaml", site.replace("name: site", "name: one"));
         sandbox.write("work/50-mine.yaml", "debug: true\n");
     });
     let Some(node) = node else { return };
-    node.all_agree();
+    node.check_all();
     let manifests = "/var/lib/rancher/k3s/server/manifests";
     assert_eq!(node.text(&format!("{manifests}/blog/site.yaml")), site);
     assert!(node.text(&format!("{manifests}/one.yaml")).ends_with("name: one\n"));
@@ -358,10 +359,10 @@ fn rendered_with_every_setting() {
 }
 
 #[test]
-fn rendered_for_one_node() {
+fn single_overlay_includes_firstboot() {
     for uses in [&["docker"][..], &["vip"], &["ingress"], &["firewall"]] {
         let Some(node) = Node::of(&Profile::small(uses), "caspar") else { return };
-        node.systemd_agrees();
+        node.check_systemd();
         assert!(node.path("/usr/local/lib/magi/firstboot").exists(), "{uses:?}");
         let units = names(&node.path("/etc/systemd/system/multi-user.target.wants"));
         assert!(units.iter().any(|unit| unit == "magi-firstboot.service"), "{uses:?}: {units:?}");

@@ -1,6 +1,6 @@
-//! What the README and the documentation tell people to type, typed.
+//! Runs the commands that the README and the documentation show.
 
-#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+#![allow(clippy::pedantic)] // pedantic lints are for the crate, not for tests
 
 mod common;
 
@@ -12,7 +12,7 @@ use common::image::{Image, JUDGES};
 use common::sandbox::{copy_folder, set_mode};
 use common::tools::{arg, have, said};
 
-/// Stands for cargo: builds nothing, for the binary is there, and doesn't start these tests again.
+/// Replaces cargo: runs the binary that is already built, and `cargo test` does nothing.
 const CARGO: &str = r#"#!/bin/sh
 case "$*" in
 "run --release -- "*) shift 3; exec "$BINARY" "$@" ;;
@@ -22,20 +22,20 @@ case "$*" in
 esac
 "#;
 
-/// Stands for an editor: takes the sample as the base, for the real one would be downloaded.
+/// Replaces the editor: sets the base to the sample, because the real base would be downloaded.
 const EDITOR: &str = r#"#!/bin/sh
 sed -i 's/^image = .*/image = "sample"/' "$1" && grep -q '^image = "sample"' "$1"
 "#;
 
-/// A fresh clone, as far as the commands look at it, and the two stand-ins.
-fn clone() -> Sandbox {
+/// The files of a fresh clone that the commands read, with the replacements of cargo and the editor.
+fn fresh_clone() -> Sandbox {
     let sandbox = Sandbox::new();
     let repo = Path::new(env!("CARGO_MANIFEST_DIR"));
     for folder in ["profiles", "overlays", "docs"] {
         copy_folder(&repo.join(folder), &sandbox.work(folder));
     }
     for file in ["Cargo.toml", "README.md"] {
-        fs::copy(repo.join(file), sandbox.work(file)).expect("a copy");
+        fs::copy(repo.join(file), sandbox.work(file)).expect("copy the file");
     }
     for (name, script) in [("cargo", CARGO), ("edit", EDITOR)] {
         set_mode(&sandbox.write(&format!("bin/{name}"), script), 0o755);
@@ -43,9 +43,9 @@ fn clone() -> Sandbox {
     sandbox
 }
 
-/// Types `script` in the clone.
+/// Runs `script` in `folder` of the clone; its stdout.
 #[track_caller]
-fn typed(sandbox: &Sandbox, folder: &str, script: &str) -> String {
+fn run_script(sandbox: &Sandbox, folder: &str, script: &str) -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     let clean = sandbox.command(&[]);
     let mut shell = assert_cmd::Command::new("sh");
@@ -63,12 +63,12 @@ fn typed(sandbox: &Sandbox, folder: &str, script: &str) -> String {
         .env("BINARY", clean.get_program())
         .env("EDITOR", "edit")
         .output()
-        .expect("sh");
+        .expect("run sh");
     assert!(output.status.success(), "{script}\n{}", said(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The commands of every block of a document that shows a console.
+/// The commands of every `console` block of a document.
 fn blocks(document: &str) -> Vec<String> {
     let blocks =
         document.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
@@ -79,16 +79,16 @@ fn blocks(document: &str) -> Vec<String> {
 }
 
 fn readme() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the README")
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("read the README")
 }
 
 #[test]
 fn every_command_of_the_readme_works() {
-    let sandbox = clone();
+    let sandbox = fresh_clone();
     let blocks = blocks(&readme());
     assert!(blocks.len() >= 3, "{blocks:?}");
     for block in &blocks {
-        typed(&sandbox, "", block);
+        run_script(&sandbox, "", block);
     }
     for folder in ["out", "home/out"] {
         for node in ["melchior", "balthazar", "caspar"] {
@@ -97,10 +97,12 @@ fn every_command_of_the_readme_works() {
     }
     // A lost card: the same image again, from the same secrets.
     let secrets = sandbox.work("home/profiles/magi.secrets.toml");
-    let (made, image) =
-        (fs::read(&secrets).expect("secrets"), fs::read(sandbox.work("home/out/magi-caspar.img.sha256")));
+    let (made, image) = (
+        fs::read(&secrets).expect("read the secrets"),
+        fs::read(sandbox.work("home/out/magi-caspar.img.sha256")),
+    );
     assert!(readme().contains("`magi-image build --node caspar`"));
-    typed(&sandbox, "home", "magi-image build --node caspar");
+    run_script(&sandbox, "home", "magi-image build --node caspar");
     assert_eq!(fs::read(&secrets).expect("secrets"), made);
     assert_eq!(fs::read(sandbox.work("home/out/magi-caspar.img.sha256")).ok(), image.ok());
 }
@@ -139,7 +141,7 @@ fn every_link_of_the_readme_exists() {
     let repo = Path::new(env!("CARGO_MANIFEST_DIR"));
     for document in ["README.md", "docs/overlays.md", "docs/first-boot.md"] {
         let path = repo.join(document);
-        let text = fs::read_to_string(&path).expect("a document");
+        let text = fs::read_to_string(&path).expect("read the document");
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
             let target = path.with_file_name(link.split('#').next().unwrap_or(link));
@@ -150,12 +152,12 @@ fn every_link_of_the_readme_exists() {
 
 #[test]
 fn example_overlay_does_what_the_docs_say() {
-    let sandbox = clone();
-    let docs = fs::read_to_string(sandbox.work("docs/overlays.md")).expect("the docs");
+    let sandbox = fresh_clone();
+    let docs = fs::read_to_string(sandbox.work("docs/overlays.md")).expect("read the docs");
     let shown: Vec<&str> = docs.lines().filter_map(|line| line.strip_prefix("    magi-image ")).collect();
     assert_eq!(shown.len(), 1, "{shown:?}");
     for command in shown {
-        let plan = typed(&sandbox, "", &format!("\"$BINARY\" {command}"));
+        let plan = run_script(&sandbox, "", &format!("\"$BINARY\" {command}"));
         assert!(plan.contains("whoami.txt") && plan.contains("prometheus-node-exporter"), "{plan}");
     }
     let profile = "docs/example-overlay/magi.toml";
@@ -181,23 +183,23 @@ fn example_overlay_does_what_the_docs_say() {
 
 #[test]
 fn example_site_is_applied_by_the_init_node() {
-    let sandbox = clone();
-    let docs = fs::read_to_string(sandbox.work("docs/example-site/README.md")).expect("the docs");
+    let sandbox = fresh_clone();
+    let docs = fs::read_to_string(sandbox.work("docs/example-site/README.md")).expect("read the docs");
     let shown: Vec<&str> = docs.lines().filter_map(|line| line.strip_prefix("    magi-image ")).collect();
     assert_eq!(shown.len(), 1, "{shown:?}");
     for command in shown {
-        let plans = typed(&sandbox, "", &format!("\"$BINARY\" {command} --json"));
-        let plans: serde_json::Value = serde_json::from_str(&plans).expect("plans");
-        let with_it = plans.as_array().expect("plans").iter().filter(|plan| {
-            let edits = plan["edits"].as_array().expect("edits");
+        let plans = run_script(&sandbox, "", &format!("\"$BINARY\" {command} --json"));
+        let plans: serde_json::Value = serde_json::from_str(&plans).expect("parse the JSON");
+        let with_it = plans.as_array().expect("plans are a list").iter().filter(|plan| {
+            let edits = plan["edits"].as_array().expect("edits are a list");
             edits.iter().any(|e| e["path"] == "/var/lib/rancher/k3s/server/manifests/site.yaml")
         });
-        let nodes: Vec<_> = with_it.map(|plan| plan["node"].as_str().expect("a name")).collect();
+        let nodes: Vec<_> = with_it.map(|plan| plan["node"].as_str().expect("value is a string")).collect();
         assert_eq!(nodes, ["melchior"]);
     }
-    // What the README tells to type and to set up is what the files say.
-    let site = fs::read_to_string(sandbox.work("docs/example-site/apps/site.yaml")).expect("the site");
-    let profile = fs::read_to_string(sandbox.work("docs/example-site/magi.toml")).expect("the profile");
+    // The host name and the VIP in the README are those of the files.
+    let site = fs::read_to_string(sandbox.work("docs/example-site/apps/site.yaml")).expect("read the site");
+    let profile = fs::read_to_string(sandbox.work("docs/example-site/magi.toml")).expect("read the profile");
     assert!(site.contains("host: www.example.org\n") && profile.contains("vip = \"10.0.0.100\"\n"));
     assert!(docs.contains("--resolve www.example.org:80:10.0.0.100 http://www.example.org/"));
 }

@@ -1,6 +1,6 @@
-//! The whole tool on the built-in sample, judged by other programs.
+//! Every command on the built-in sample; other programs check the results.
 
-#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+#![allow(clippy::pedantic)] // pedantic lints are for the crate, not for tests
 
 mod common;
 
@@ -15,11 +15,11 @@ use common::tools::{arg, command, have, output, run, said};
 use common::{Profile, Ran, Sandbox, bases};
 
 const NODES: [&str; 3] = ["melchior", "balthazar", "caspar"];
-/// Last write of the sample, and so the time of all that is written into it.
+/// Last write time of the sample, used as the mtime of every file the build writes.
 const STAMP: i64 = 1_699_488_000;
 const TOKEN: &str = "7be1a44ac0ffee0123456789abcdef0123456789abcdef0123456789abcdef01";
 
-/// `build --all` in an empty folder, by a binary that has nothing beside it.
+/// `build --all` in an empty folder: only the embedded profile and overlays are available.
 struct Built {
     sandbox: Sandbox,
     ran: Ran,
@@ -46,19 +46,20 @@ impl Built {
 
     fn manifest(&self, node: &str) -> serde_json::Value {
         let path = self.sandbox.work(&format!("out/magi-{node}.manifest.json"));
-        serde_json::from_slice(&fs::read(path).expect("a manifest")).expect("JSON")
+        serde_json::from_slice(&fs::read(path).expect("read the manifest")).expect("parse the JSON")
     }
 
-    /// The sample as it was unpacked.
+    /// The unpacked sample in the cache.
     fn base(&self) -> PathBuf {
         let raw = self.sandbox.cache().join("raw");
-        let image = names(&raw).into_iter().find(|name| name.ends_with(".img")).expect("an unpacked base");
+        let image =
+            names(&raw).into_iter().find(|name| name.ends_with(".img")).expect("find the unpacked base");
         raw.join(image)
     }
 }
 
 #[test]
-fn every_image_is_clean() {
+fn fsck_finds_no_errors_in_images() {
     let built = built();
     if have(&JUDGES) {
         NODES.iter().for_each(|node| built.image(node).judge());
@@ -66,7 +67,7 @@ fn every_image_is_clean() {
 }
 
 #[test]
-fn out_folder_has_the_files_of_each_node_only() {
+fn output_folder_has_only_the_files_of_each_node() {
     insta::assert_snapshot!(built().sandbox.out().join("\n"), @"
     magi-balthazar.img
     magi-balthazar.img.sha256
@@ -149,7 +150,7 @@ fn modes_owners_and_times_match_the_plan() {
 }
 
 #[test]
-fn node_has_identity_keys_and_locked_console() {
+fn node_has_hostname_ssh_keys_and_locked_root_password() {
     let built = built();
     if !have(&JUDGES) {
         return;
@@ -162,7 +163,7 @@ fn node_has_identity_keys_and_locked_console() {
             "{}",
             image.cat("/etc/hosts")
         );
-        // The whole key, with a comment that sysconf.txt would cut.
+        // The full key line, including the comment that `sysconf.txt` cannot hold.
         assert!(image.cat("/etc/ssh/authorized_keys.d/root").contains(KEY));
         assert!(image.cat("/etc/shadow").starts_with("root:*:19670:0:99999:7:::\ndaemon:*:"));
         let placeholder = image.cat("/usr/local/bin/k3s");
@@ -178,10 +179,10 @@ fn manifest_edits_match_debugfs() {
     }
     let image = built.image("melchior");
     let manifest = built.manifest("melchior");
-    let edits = manifest["edits"].as_array().expect("edits");
+    let edits = manifest["edits"].as_array().expect("edits are a list");
     assert!(edits.len() > 30, "{}", edits.len());
     for edit in edits.iter().filter(|edit| edit["area"] == "root") {
-        let path = edit["path"].as_str().expect("a path");
+        let path = edit["path"].as_str().expect("value is a string");
         let stat = image.stat(path);
         let kind = if stat.kind == "regular" { "file" } else { &stat.kind };
         assert_eq!(edit["type"], kind, "{path}");
@@ -190,15 +191,15 @@ fn manifest_edits_match_debugfs() {
             continue;
         }
         let mode = edit["mode"].as_u64().map(|mode| format!("{mode:04o}"));
-        let mode = mode.or_else(|| edit["mode"].as_str().map(str::to_owned)).expect("a mode");
+        let mode = mode.or_else(|| edit["mode"].as_str().map(str::to_owned)).expect("edit has a mode");
         assert_eq!(stat.mode, mode, "{path}");
         assert_eq!(stat.owner, format!("{}:{}", edit["uid"], edit["gid"]), "{path}");
         if let Some(size) = edit["size"].as_u64() {
             let content = image.bytes(path);
             assert_eq!(content.len() as u64, size, "{path}");
             if let Some(sha256) = edit["sha256"].as_str() {
-                let file = tempfile::NamedTempFile::new().expect("a file");
-                fs::write(file.path(), content).expect("its content");
+                let file = tempfile::NamedTempFile::new().expect("create a temporary file");
+                fs::write(file.path(), content).expect("write the file");
                 assert_eq!(bases::sha256(file.path()), sha256, "{path}");
             }
         }
@@ -206,7 +207,7 @@ fn manifest_edits_match_debugfs() {
 }
 
 #[test]
-fn other_files_equal_the_base() {
+fn unplanned_files_equal_the_base() {
     let built = built();
     if !have(&JUDGES) {
         return;
@@ -215,11 +216,11 @@ fn other_files_equal_the_base() {
     Image::open(&built.base()).extract("/", &before);
     built.image("caspar").extract("/", &after);
     let diff =
-        command("diff").args(["-rq", "--no-dereference"]).args([&before, &after]).output().expect("diff");
+        command("diff").args(["-rq", "--no-dereference"]).args([&before, &after]).output().expect("run diff");
     let manifest = built.manifest("caspar");
     let planned: Vec<&str> = manifest["edits"]
         .as_array()
-        .expect("edits")
+        .expect("edits are a list")
         .iter()
         .filter_map(|edit| edit["path"].as_str())
         .collect();
@@ -229,15 +230,15 @@ fn other_files_equal_the_base() {
                 assert!(Path::new(folder).starts_with(&after), "the image lacks something: {line}");
                 format!("{}/{name}", folder.strip_prefix(arg(&after)).unwrap_or_default())
             } else {
-                let path = line.split(' ').nth(1).expect("a path");
-                path.strip_prefix(arg(&before)).expect("in the base").to_owned()
+                let path = line.split(' ').nth(1).expect("diff prints a path");
+                path.strip_prefix(arg(&before)).expect("path is in the base").to_owned()
             };
         assert!(planned.iter().any(|planned| *planned == path), "nobody planned {path}: {line}");
     }
 }
 
 #[test]
-fn secrets_stand_in_their_files_only() {
+fn secrets_are_only_in_their_planned_files() {
     let built = built();
     if !have(&JUDGES) {
         return;
@@ -251,7 +252,7 @@ fn secrets_stand_in_their_files_only() {
     for (secret, path) in secrets {
         assert!(image.cat(path).contains(secret), "{path}");
         let found = occurrences(&built.path("caspar"), secret.as_bytes());
-        // Neither the journal nor a block that was freed again holds a copy.
+        // No copy in the journal or in a freed block.
         assert_eq!(found.len(), 1, "{secret} at {found:?}");
         assert!(image.belongs(found[0], path), "{secret} at {found:?}");
     }
@@ -261,7 +262,7 @@ fn secrets_stand_in_their_files_only() {
 }
 
 #[test]
-fn the_same_inputs_give_the_same_bytes() {
+fn builds_are_reproducible() {
     let built = built();
     let other = Sandbox::alone();
     other.write_secrets("work/magi.secrets.toml");
@@ -280,7 +281,7 @@ fn sha256sum_accepts_the_checksum_files() {
         let mut sums = command("sha256sum");
         let said_it =
             sums.args(["--check", "--strict", &format!("magi-{node}.img.sha256")]).current_dir(&out);
-        let output = said_it.output().expect("sha256sum");
+        let output = said_it.output().expect("run sha256sum");
         assert!(output.status.success(), "{}", said(&output));
     }
 }
@@ -306,7 +307,7 @@ fn manifest_names_all_inputs() {
         manifest["overlays"],
         serde_json::json!(["firstboot", "common", "docker", "k3s", "vip", "ingress", "firewall"])
     );
-    let edits = manifest["edits"].as_array().expect("edits");
+    let edits = manifest["edits"].as_array().expect("edits are a list");
     let edit =
         |path: &str| edits.iter().find(|edit| edit["path"] == path).unwrap_or_else(|| panic!("{path}"));
     assert_eq!(edit("/sysconf.txt")["area"], "boot");
@@ -316,7 +317,7 @@ fn manifest_names_all_inputs() {
 }
 
 #[test]
-fn init_node_alone_has_the_manifests() {
+fn only_init_node_has_the_manifests() {
     let built = built();
     if !have(&JUDGES) {
         return;
@@ -330,7 +331,7 @@ fn init_node_alone_has_the_manifests() {
 }
 
 #[test]
-fn nodes_are_built_by_name() {
+fn node_option_selects_the_nodes_to_build() {
     let sandbox = Sandbox::new();
     let build = |args: &[&str]| {
         let _ = fs::remove_dir_all(sandbox.work("out"));
@@ -344,7 +345,7 @@ fn nodes_are_built_by_name() {
 }
 
 #[test]
-fn secrets_are_generated_once_and_private() {
+fn generated_secrets_are_private_and_reused() {
     let sandbox = Sandbox::new();
     let first = sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
     assert!(
@@ -355,38 +356,38 @@ fn secrets_are_generated_once_and_private() {
     let secrets = sandbox.work("magi.secrets.toml");
     assert_eq!(mode(&secrets), 0o600);
     let (made, image) =
-        (fs::read(&secrets).expect("secrets"), bases::sha256(&sandbox.work("out/magi-caspar.img")));
+        (fs::read(&secrets).expect("read the secrets"), bases::sha256(&sandbox.work("out/magi-caspar.img")));
     let second = sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
     assert!(!second.stderr.contains("secrets"), "{}", second.stderr);
     assert_eq!(fs::read(&secrets).expect("secrets"), made);
     assert_eq!(bases::sha256(&sandbox.work("out/magi-caspar.img")), image);
-    // Another node of the cluster gets what is its own besides; the rest stays.
+    // A build of another node adds its per-node secrets and keeps the existing ones.
     sandbox.run(&["build", "--node", "melchior", "--base", "sample"]).ok();
-    let grown = fs::read_to_string(&secrets).expect("secrets");
-    let made = String::from_utf8(made).expect("text");
+    let grown = fs::read_to_string(&secrets).expect("read the secrets");
+    let made = String::from_utf8(made).expect("secrets are UTF-8");
     assert!(made.lines().all(|line| grown.contains(line)), "something got lost:\n{made}\n{grown}");
     assert_eq!(mode(&secrets), 0o600);
 }
 
 #[test]
-fn secrets_file_can_be_elsewhere() {
+fn environment_variable_sets_the_secrets_file() {
     let sandbox = Sandbox::new();
     sandbox.write_secrets("safe/cluster.toml");
     let mut command = sandbox.command(&["build", "--node", "caspar", "--base", "sample", "-q"]);
     command.env("MAGI_IMAGE_SECRETS", sandbox.path("safe/cluster.toml"));
-    sandbox.ran(&command.output().expect("the binary")).ok();
+    sandbox.ran(&command.output().expect("run the binary")).ok();
     assert!(!sandbox.work("magi.secrets.toml").exists());
     assert_eq!(bases::sha256(&sandbox.work("out/magi-caspar.img")), bases::sha256(&built().path("caspar")));
 }
 
 #[test]
-fn missing_ssh_key_generates_a_pair_with_a_note() {
+fn missing_ssh_key_generates_a_key_pair() {
     let sandbox = Sandbox::new();
-    fs::remove_file(sandbox.path("home/.ssh/id_ed25519.pub")).expect("the key");
+    fs::remove_file(sandbox.path("home/.ssh/id_ed25519.pub")).expect("remove the key");
     let ran = sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
     assert!(ran.stderr.contains("generated the pair `magi_ed25519`"), "{}", ran.stderr);
     assert_eq!(mode(&sandbox.work("magi_ed25519")), 0o600);
-    let public = fs::read_to_string(sandbox.work("magi_ed25519.pub")).expect("a public key");
+    let public = fs::read_to_string(sandbox.work("magi_ed25519.pub")).expect("read the public key");
     if have(&["ssh-keygen"]) {
         let private = sandbox.work("magi_ed25519");
         let derived = run("ssh-keygen", &["-y", "-f", arg(&private)]);
@@ -399,7 +400,7 @@ fn missing_ssh_key_generates_a_pair_with_a_note() {
 }
 
 #[test]
-fn all_ssh_keys_log_in_and_sysconf_has_the_first() {
+fn all_ssh_keys_are_authorized_and_sysconf_has_the_first() {
     let sandbox = Sandbox::new();
     let second = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB other";
     sandbox.write("work/team.pub", format!("# the team\n{second}\n"));
@@ -410,7 +411,10 @@ fn all_ssh_keys_log_in_and_sysconf_has_the_first() {
         let keys = image.cat("/etc/ssh/authorized_keys.d/root");
         assert!(keys.contains(KEY) && keys.contains(second), "{keys}");
         let sysconf = image.on_fat("sysconf.txt");
-        let line = sysconf.lines().find(|line| line.starts_with("root_authorized_key=")).expect("a key");
+        let line = sysconf
+            .lines()
+            .find(|line| line.starts_with("root_authorized_key="))
+            .expect("find `root_authorized_key`");
         assert!(
             KEY.starts_with(line.trim_start_matches("root_authorized_key=")) && !line.contains('#'),
             "{line}"
@@ -439,7 +443,7 @@ fn compressed_images_unpack_to_the_same_bytes() {
         assert_eq!(bases::sha256(&unpacked), raw, "{format}");
         let mut sums = command("sha256sum");
         sums.args(["--check", "--strict", &format!("{name}.sha256")]).current_dir(sandbox.work("out"));
-        let output = sums.output().expect("sha256sum");
+        let output = sums.output().expect("run sha256sum");
         assert!(output.status.success(), "{}", said(&output));
         let verified = sandbox.run(&["verify", &format!("out/{name}")]).ok();
         assert!(verified.stdout.contains("unchanged since the build"), "{}", verified.stdout);
@@ -448,9 +452,10 @@ fn compressed_images_unpack_to_the_same_bytes() {
     }
 }
 
-/// `text` without numbers that change whenever an overlay gets another file.
-fn countless(text: &str) -> String {
-    let number = regex::Regex::new(r"[0-9.]+ (MiB free|inodes|planned paths|paths)").expect("a pattern");
+/// Replaces counts and free space, which change with every file added to an overlay.
+fn without_counts(text: &str) -> String {
+    let number =
+        regex::Regex::new(r"[0-9.]+ (MiB free|inodes|planned paths|paths)").expect("compile the pattern");
     number.replace_all(text, "[n] $1").into_owned()
 }
 
@@ -458,33 +463,33 @@ fn countless(text: &str) -> String {
 fn verify_accepts_an_unchanged_image() {
     let sandbox = &built().sandbox;
     let verified = sandbox.run(&["verify", "out/magi-caspar.img"]).ok();
-    insta::assert_snapshot!(countless(&verified.stdout), @"caspar: unchanged since the build; all [n] planned paths match");
+    insta::assert_snapshot!(without_counts(&verified.stdout), @"caspar: unchanged since the build; all [n] planned paths match");
     let data = sandbox.run(&["verify", "--json", "out/magi-caspar.img"]).ok().json();
     assert_eq!((&data["node"], &data["unchanged"]), (&"caspar".into(), &true.into()));
     assert_eq!(data["differences"], serde_json::json!([]));
 }
 
-/// A copy of caspar's image with its manifest, spoilt by `spoil`, and what `verify` says of it.
-fn verified_after(spoil: impl FnOnce(&Image)) -> Option<(Sandbox, String)> {
+/// Applies `modify` to a copy of caspar's image; the sandbox and the output of `verify`.
+fn verify_modified(modify: impl FnOnce(&Image)) -> Option<(Sandbox, String)> {
     if !have(&JUDGES) {
         return None;
     }
     let sandbox = Sandbox::new();
-    fs::create_dir(sandbox.work("out")).expect("a folder");
+    fs::create_dir(sandbox.work("out")).expect("create the folder");
     let manifest = "out/magi-caspar.manifest.json";
-    fs::copy(built().sandbox.work(manifest), sandbox.work(manifest)).expect("a copy");
+    fs::copy(built().sandbox.work(manifest), sandbox.work(manifest)).expect("copy the file");
     copy(&built().path("caspar"), &sandbox.work("out/magi-caspar.img"));
-    spoil(&Image::open(&sandbox.work("out/magi-caspar.img")));
+    modify(&Image::open(&sandbox.work("out/magi-caspar.img")));
     let ran = sandbox.run(&["verify", "--quiet", "out/magi-caspar.img"]);
     assert_eq!(ran.code, Some(3), "{}{}", ran.stdout, ran.stderr);
     let text = format!("{}{}", ran.stdout, ran.stderr);
-    Some((sandbox, countless(&text)))
+    Some((sandbox, without_counts(&text)))
 }
 
 #[test]
 fn verify_finds_a_changed_mode() {
-    let spoil = |image: &Image| image.debugfs_write("sif /etc/shadow mode 0100644");
-    let Some((_, text)) = verified_after(spoil) else { return };
+    let modify = |image: &Image| image.debugfs_write("sif /etc/shadow mode 0100644");
+    let Some((_, text)) = verify_modified(modify) else { return };
     insta::assert_snapshot!(text, @"
     caspar: the image has changed since the build; 1 of [n] planned paths differ
     error: 1 of [n] planned paths differ: `/etc/shadow` has mode 0644, not 0640
@@ -493,15 +498,15 @@ fn verify_finds_a_changed_mode() {
 
 #[test]
 fn verify_finds_missing_and_changed_files() {
-    let other = tempfile::NamedTempFile::new().expect("a file");
-    fs::write(other.path(), "caspat\n").expect("its content");
-    let spoil = |image: &Image| {
+    let other = tempfile::NamedTempFile::new().expect("create a temporary file");
+    fs::write(other.path(), "caspat\n").expect("write the file");
+    let modify = |image: &Image| {
         image.debugfs_write("rm /etc/hosts");
         image.debugfs_write("rm /etc/hostname");
         image.debugfs_write(&format!("write {} /etc/hostname", arg(other.path())));
         image.debugfs_write("sif /etc/hostname mode 0100644");
     };
-    let Some((sandbox, text)) = verified_after(spoil) else { return };
+    let Some((sandbox, text)) = verify_modified(modify) else { return };
     insta::assert_snapshot!(text, @"
     caspar: the image has changed since the build; 2 of [n] planned paths differ
     error: 2 of [n] planned paths differ: `/etc/hostname` has other content; `/etc/hosts` is missing
@@ -513,12 +518,12 @@ fn verify_finds_missing_and_changed_files() {
 
 #[test]
 fn verify_finds_a_change_on_the_fat() {
-    let other = tempfile::NamedTempFile::new().expect("a file");
-    fs::write(other.path(), "hostname=rpi\n").expect("its content");
-    let spoil = |image: &Image| {
+    let other = tempfile::NamedTempFile::new().expect("create a temporary file");
+    fs::write(other.path(), "hostname=rpi\n").expect("write the file");
+    let modify = |image: &Image| {
         run("mcopy", &["-o", "-i", &image.mtools(), arg(other.path()), "::sysconf.txt"]);
     };
-    let Some((_, text)) = verified_after(spoil) else { return };
+    let Some((_, text)) = verify_modified(modify) else { return };
     insta::assert_snapshot!(text, @"
     caspar: the image has changed since the build; 1 of [n] planned paths differ
     error: 1 of [n] planned paths differ: `/sysconf.txt` has 13 bytes, not 689
@@ -526,23 +531,23 @@ fn verify_finds_a_change_on_the_fat() {
 }
 
 #[test]
-fn verify_tells_planned_from_other_changes() {
+fn verify_reports_changes_outside_the_planned_paths() {
     if !have(&JUDGES) {
         return;
     }
     let sandbox = Sandbox::new();
     let manifest = "magi-caspar.manifest.json";
-    fs::copy(built().sandbox.work("out").join(manifest), sandbox.work(manifest)).expect("a copy");
+    fs::copy(built().sandbox.work("out").join(manifest), sandbox.work(manifest)).expect("copy the file");
     copy(&built().path("caspar"), &sandbox.work("magi-caspar.img"));
     Image::open(&sandbox.work("magi-caspar.img")).debugfs_write("rm /etc/timezone");
     let ran = sandbox.run(&["verify", "magi-caspar.img"]).ok();
-    insta::assert_snapshot!(countless(&ran.stdout), @"caspar: the image has changed since the build; all [n] planned paths match (the content of 6 secret files can't be compared)");
+    insta::assert_snapshot!(without_counts(&ran.stdout), @"caspar: the image has changed since the build; all [n] planned paths match (the content of 6 secret files can't be compared)");
 }
 
 #[test]
-fn inspect_draws_the_image() {
+fn inspect_prints_partitions_and_system() {
     let ran = built().sandbox.run(&["inspect", "out/magi-caspar.img"]).ok();
-    insta::assert_snapshot!(countless(&ran.stdout), @"
+    insta::assert_snapshot!(without_counts(&ran.stdout), @"
     out/magi-caspar.img
     224.0 MiB, MBR, disk 6d616769
 
@@ -580,14 +585,14 @@ fn inspect_prints_json() {
 }
 
 #[test]
-fn inspect_shows_a_base() {
+fn inspect_accepts_a_base() {
     let data = built().sandbox.run(&["inspect", "--json", arg(&built().base())]).ok().json();
     assert_eq!(data["sysconf"], serde_json::json!({}));
     assert_eq!(data["manifest"], serde_json::Value::Null);
 }
 
 #[test]
-fn plan_shows_every_edit_and_writes_nothing() {
+fn plan_prints_every_edit_and_writes_nothing() {
     let sandbox = Sandbox::new();
     let ran = sandbox.run(&["plan", "--node", "caspar", "--base", "sample"]).ok();
     let lines: Vec<&str> = ran.stdout.lines().collect();
@@ -610,10 +615,11 @@ fn plan_shows_every_edit_and_writes_nothing() {
 #[test]
 fn plan_prints_json() {
     let data = built().sandbox.run(&["plan", "--all", "--base", "sample", "--json"]).ok().json();
-    let nodes: Vec<_> = data.as_array().expect("a list").iter().map(|plan| plan["node"].clone()).collect();
+    let nodes: Vec<_> =
+        data.as_array().expect("value is a list").iter().map(|plan| plan["node"].clone()).collect();
     assert_eq!(nodes, NODES);
-    let edits = data[2]["edits"].as_array().expect("edits");
-    let token = edits.iter().find(|edit| edit["path"] == "/etc/rancher/k3s/token").expect("the token");
+    let edits = data[2]["edits"].as_array().expect("edits are a list");
+    let token = edits.iter().find(|edit| edit["path"] == "/etc/rancher/k3s/token").expect("find the token");
     assert_eq!((&token["secret"], token.get("sha256")), (&true.into(), None));
     assert_eq!((&token["mode"], &token["owner"]), (&"0600".into(), &"0:0".into()));
 }
@@ -635,16 +641,16 @@ fn closed_stdout_is_no_error() {
     let sandbox = Sandbox::new();
     for args in [&["plan", "--all", "--base", "sample"][..], &["man"], &["completions", "bash"], &["--help"]]
     {
-        let mut child = sandbox.spawnable(args).stdout(Stdio::piped()).spawn().expect("the binary");
+        let mut child = sandbox.spawnable(args).stdout(Stdio::piped()).spawn().expect("start the binary");
         drop(child.stdout.take());
-        let output = child.wait_with_output().expect("its end");
+        let output = child.wait_with_output().expect("wait for the binary");
         assert!(output.status.success(), "{args:?}: {}", said(&output));
         assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{}", said(&output));
     }
 }
 
 #[test]
-fn built_in_files_equal_the_repository() {
+fn embedded_files_equal_the_repository() {
     let repo = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (empty, copied) = (Sandbox::new(), Sandbox::new());
     for folder in ["profiles", "overlays"] {
@@ -667,9 +673,13 @@ fn help_version_manual_and_completions_are_printed() {
     assert!(sandbox.run(&["man"]).ok().stdout.contains(".TH magi-image"));
     let page = sandbox.run(&["man", "kubeconfig"]).ok().stdout;
     assert!(page.contains("magi\\-image\\-kubeconfig") && page.contains("\\-\\-merge"), "{page}");
-    // Every command has its page.
+    // Every command has a manual page.
     let help = sandbox.run(&["--help"]).ok().stdout;
-    let listed = help.split("Commands:").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("commands");
+    let listed = help
+        .split("Commands:")
+        .nth(1)
+        .and_then(|rest| rest.split("\n\n").next())
+        .expect("help lists the commands");
     for command in listed.lines().filter_map(|line| line.split_whitespace().next()) {
         sandbox.run(&["man", command]).ok();
     }
@@ -683,7 +693,7 @@ fn help_version_manual_and_completions_are_printed() {
 }
 
 #[test]
-fn files_of_killed_builds_are_removed_in_every_format() {
+fn partial_files_of_killed_builds_are_removed() {
     let sandbox = Sandbox::new();
     let mine = sandbox.write("work/out/.magi-caspar.img.mine", "");
     for extension in ["", ".xz", ".zst", ".gz"] {
@@ -696,7 +706,7 @@ fn files_of_killed_builds_are_removed_in_every_format() {
 }
 
 #[test]
-fn fetch_lists_its_files() {
+fn fetch_prints_json() {
     let sandbox = Sandbox::new();
     let said = sandbox.run(&["fetch", "--base", "sample", "--json"]).ok().json();
     assert_eq!(said["base"], "sample");
@@ -708,13 +718,15 @@ fn verify_refuses_a_truncated_image() {
     let sandbox = Sandbox::new();
     sandbox.run(&["build", "--node", "caspar", "--base", "sample"]).ok();
     let image =
-        fs::OpenOptions::new().write(true).open(sandbox.work("out/magi-caspar.img")).expect("an image");
-    image.set_len(image.metadata().expect("its size").len() / 3).expect("half of it");
+        fs::OpenOptions::new().write(true).open(sandbox.work("out/magi-caspar.img")).expect("open the image");
+    image
+        .set_len(image.metadata().expect("read the metadata").len() / 3)
+        .expect("truncate the image to a third");
     insta::assert_snapshot!(sandbox.run(&["verify", "out/magi-caspar.img"]).failed(3), @"
     error: partition 2 ends at byte 230686720, but the image has only 78293674: 152393046 bytes are missing
     hint: the image is truncated; download or unpack it again
     ");
-    image.set_len(0).expect("nothing of it");
+    image.set_len(0).expect("truncate the image to 0 bytes");
     insta::assert_snapshot!(sandbox.run(&["verify", "out/magi-caspar.img"]).failed(3), @"
     error: the image has 0 bytes, too few for a partition table
     hint: the image is truncated; download or unpack it again

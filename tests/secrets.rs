@@ -1,6 +1,6 @@
-//! What the cluster's secrets are, judged by openssl, and where they are found: only where they belong.
+//! Cluster secrets: openssl checks the certificates; secrets are only in the planned files of images.
 
-#![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
+#![allow(clippy::pedantic)] // pedantic lints are for the crate, not for tests
 
 mod common;
 
@@ -31,13 +31,13 @@ fn openssl_verifies_the_generated_certificates() {
     }
     let sandbox = Sandbox::new();
     sandbox.run(&["build", "--node", "melchior", "--base", "sample"]).ok();
-    let secrets = fs::read_to_string(sandbox.work("magi.secrets.toml")).expect("secrets");
+    let secrets = fs::read_to_string(sandbox.work("magi.secrets.toml")).expect("read the secrets");
     let pki = pki(&sandbox, &secrets);
     let file = |name: &str| arg(&pki.join(name)).to_owned();
     for name in CAS.map(|ca| ca.0).iter().chain(&["service", "admin"]) {
         let key = run("openssl", &["ec", "-in", &file(&format!("{name}.key")), "-noout", "-text"]);
         assert!(key.contains("ASN1 OID: prime256v1"), "{name}: {key}");
-        // Kubernetes' reader of the service key wants the curve inside of it.
+        // Kubernetes' parser of the service key needs the curve parameters inside the key.
         let parts = run("openssl", &["asn1parse", "-in", &file(&format!("{name}.key"))]);
         assert!(parts.contains(":prime256v1") && !parts.contains("id-ecPublicKey"), "{name}: {parts}");
     }
@@ -76,7 +76,7 @@ fn openssl_verifies_the_generated_certificates() {
 }
 
 #[test]
-fn nodes_have_their_secrets_and_verify_the_server() {
+fn only_init_node_has_the_ca_keys() {
     if !have(&JUDGES) || !have(&["openssl"]) {
         return;
     }
@@ -86,7 +86,7 @@ fn nodes_have_their_secrets_and_verify_the_server() {
     let pki = pki(&sandbox, SECRETS);
     let open = |node: &str| Image::open(&sandbox.work(&format!("out/magi-{node}.img")));
     let (init, joiner) = (open("melchior"), open("caspar"));
-    let pem = |name: &str| fs::read_to_string(pki.join(name)).expect("PEM");
+    let pem = |name: &str| fs::read_to_string(pki.join(name)).expect("read the PEM file");
     for image in [&init, &joiner] {
         let private = |path: &str, kind: &str, mode: &str| {
             let stat = image.stat(path);
@@ -124,7 +124,7 @@ fn nodes_have_their_secrets_and_verify_the_server() {
     }
 }
 
-/// The whole of the sample, built in two forms, and all that was said on the way.
+/// The sample, built raw and as zst, and the output of every command.
 struct Built {
     sandbox: Sandbox,
     ran: Vec<(String, Ran)>,
@@ -154,7 +154,7 @@ fn built() -> &'static Built {
     })
 }
 
-/// Every file below `folder`, with its content; images only where `images` says so.
+/// Every file below `folder` with its content; image files only if `images` is true.
 fn files(folder: &Path, images: bool) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for name in names(folder) {
@@ -162,16 +162,16 @@ fn files(folder: &Path, images: bool) -> Vec<(String, Vec<u8>)> {
         if path.is_dir() {
             found.extend(files(&path, images));
         } else if images || ![".img", ".img.zst"].iter().any(|end| name.ends_with(end)) {
-            found.push((path.display().to_string(), fs::read(&path).expect("a file")));
+            found.push((path.display().to_string(), fs::read(&path).expect("read the file")));
         }
     }
     found
 }
 
-/// Looks for many texts at once; in this build no library is quick.
+/// Searches for many texts in one pass. Written by hand: search crates are too slow in debug builds.
 struct Search<'a> {
     needles: &'a [(String, String)],
-    /// By their first two bytes.
+    /// Indices of `needles` by their first two bytes.
     by_start: HashMap<[u8; 2], Vec<usize>>,
 }
 
@@ -184,13 +184,13 @@ impl<'a> Search<'a> {
         Self { needles, by_start }
     }
 
-    /// Which of the texts are in `content`, and where.
+    /// Index and offset of every needle in `content`.
     fn find(&self, content: &[u8]) -> Vec<(usize, u64)> {
         let mut starts = vec![false; 256];
         self.by_start.keys().for_each(|start| starts[usize::from(start[0])] = true);
         let (mut found, zeros) = (Vec::new(), [0u8; 4096]);
         for (block, bytes) in content.chunks(zeros.len()).enumerate() {
-            // Most of an image is nothing.
+            // Skip zero blocks: most of an image is zero.
             if *bytes == zeros[..bytes.len()] {
                 continue;
             }
@@ -238,7 +238,7 @@ fn only_images_hold_secrets() {
         let image = Image::open(&built.sandbox.work(&format!("out/magi-{node}.img")));
         none(&format!("the FAT of {node}"), &image.fat_bytes());
     }
-    // The cache and the lock; the base it unpacked is among them.
+    // The cache and the lock file; the cache includes the unpacked base.
     let beside = files(&built.sandbox.work(""), false);
     let beside = beside.into_iter().filter(|(name, _)| !name.ends_with("/magi.secrets.toml"));
     let kept = files(built.sandbox.cache(), true);
@@ -251,8 +251,8 @@ fn sha256(text: &str) -> String {
     sha2::Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Where each secret may lie on `node`.
-fn places(key: &str, node: &str) -> Vec<String> {
+/// The files on `node` that may hold the secret `key`.
+fn allowed_files(key: &str, node: &str) -> Vec<String> {
     let Some(rest) = key.strip_prefix("k3s.") else {
         return vec!["/etc/keepalived/keepalived.conf".into()];
     };
@@ -287,13 +287,13 @@ fn image_holds_secrets_in_their_files_only() {
     for node in NODES {
         let path = built.sandbox.work(&format!("out/magi-{node}.img"));
         let image = Image::open(&path);
-        let found = search.find(&fs::read(&path).expect("an image"));
+        let found = search.find(&fs::read(&path).expect("read the image"));
         for (index, (key, text)) in secrets.iter().enumerate() {
-            let places = places(key, node);
+            let places = allowed_files(key, node);
             let at: Vec<u64> = found.iter().filter(|f| f.0 == index).map(|f| f.1).collect();
-            // Neither the journal nor a block that was freed again holds a copy.
+            // No copy in the journal or in a freed block.
             assert_eq!(at.len(), places.len(), "{key} on {node} at {at:?}");
-            // The whole of it; its lines are inside.
+            // Only whole PEM texts: single lines (which start with `MI` or `MH`) are inside these.
             for place in places.iter().filter(|_| !text.starts_with("MI") && !text.starts_with("MH")) {
                 assert!(at.iter().any(|at| image.belongs(*at, place)), "{key} on {node}: {place}");
             }
@@ -302,7 +302,7 @@ fn image_holds_secrets_in_their_files_only() {
 }
 
 #[test]
-fn template_errors_show_no_secret() {
+fn template_errors_do_not_print_secrets() {
     let secret = "feedfeedfeedfeedfeedfeedfeedfeed";
     let broken = [
         ("files/etc/key.j2", "{{ secrets.key | network }}\n"),
@@ -326,7 +326,7 @@ fn template_errors_show_no_secret() {
         Profile::small(&["mine"]).write(&sandbox);
         let kept = SECRETS.replace("[k3s.server_ca]", "[mine.ca]");
         let file = sandbox.work("magi.secrets.toml");
-        fs::write(&file, format!("{kept}\n[mine]\nkey = \"{secret}\"\n")).expect("secrets");
+        fs::write(&file, format!("{kept}\n[mine]\nkey = \"{secret}\"\n")).expect("write the secrets");
         for command in ["build", "plan"] {
             let said = sandbox.run(&[command, "--all", "--base", "sample", "-p", "magi.toml"]).failed(2);
             assert!(!said.contains(secret), "{said}");
@@ -338,7 +338,7 @@ fn template_errors_show_no_secret() {
 }
 
 #[test]
-fn secrets_given_as_a_path_are_not_shown() {
+fn secrets_content_in_the_path_variable_is_not_printed() {
     let sandbox = Sandbox::new();
     let one_line = SECRETS.replace('\n', "");
     for content in [SECRETS, &one_line] {
@@ -349,7 +349,8 @@ fn secrets_given_as_a_path_are_not_shown() {
             &["init", "new"],
         ] {
             let mut command = sandbox.command(args);
-            let ran = sandbox.ran(&command.env("MAGI_IMAGE_SECRETS", content).output().expect("the binary"));
+            let ran =
+                sandbox.ran(&command.env("MAGI_IMAGE_SECRETS", content).output().expect("run the binary"));
             insta::allow_duplicates! {
                 insta::assert_snapshot!(ran.failed(2), @"
                 error: `--secrets` or `MAGI_IMAGE_SECRETS` is the content of a secrets file, not its path
@@ -358,14 +359,15 @@ fn secrets_given_as_a_path_are_not_shown() {
             }
         }
         let mut command = sandbox.command(&["build", "--help"]);
-        let ran = sandbox.ran(&command.env("MAGI_IMAGE_SECRETS", content).output().expect("the binary")).ok();
+        let ran =
+            sandbox.ran(&command.env("MAGI_IMAGE_SECRETS", content).output().expect("run the binary")).ok();
         for (key, secret) in untold(SECRETS) {
             assert!(!ran.stdout.contains(&secret), "{key}");
         }
     }
     assert!(!sandbox.work("new").exists());
     let mut command = sandbox.command(&["kubeconfig"]);
-    let ran = sandbox.ran(&command.env("MAGI_IMAGE_SECRETS", "").output().expect("the binary"));
+    let ran = sandbox.ran(&command.env("MAGI_IMAGE_SECRETS", "").output().expect("run the binary"));
     insta::assert_snapshot!(ran.failed(2), @"
     error: the environment variable `MAGI_IMAGE_SECRETS` is empty
     hint: set it to a path, or unset it
@@ -399,19 +401,19 @@ fn named_secrets_file_must_exist() {
 }
 
 #[test]
-fn symlink_to_the_secrets_stays() {
+fn symlinked_secrets_file_is_written_through_the_symlink() {
     let sandbox = Sandbox::new();
     sandbox.run(&["init"]).ok();
     let (link, vault) = (sandbox.work("profiles/magi.secrets.toml"), sandbox.work("vault.toml"));
-    fs::rename(&link, &vault).expect("a vault");
-    std::os::unix::fs::symlink("../vault.toml", &link).expect("a link");
-    let profile = fs::read_to_string(sandbox.work("profiles/magi.toml")).expect("a profile");
+    fs::rename(&link, &vault).expect("move the secrets file");
+    std::os::unix::fs::symlink("../vault.toml", &link).expect("create the symlink");
+    let profile = fs::read_to_string(sandbox.work("profiles/magi.toml")).expect("read the profile");
     sandbox.write("work/profiles/magi.toml", format!("{profile}\n[[node]]\nname = \"magus\"\n"));
     sandbox.run(&["kubeconfig"]).ok();
     assert!(link.is_symlink());
     assert!(fs::read_to_string(&vault).expect("secrets").contains("magus"));
-    // One that leads nowhere yet leads to a new file.
-    fs::remove_file(&vault).expect("the vault");
+    // A dangling symlink: its target is created.
+    fs::remove_file(&vault).expect("remove the secrets file");
     sandbox.run(&["kubeconfig"]).ok();
     assert!(link.is_symlink() && mode(&vault) == 0o600);
 }

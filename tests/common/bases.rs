@@ -1,4 +1,4 @@
-//! Base images made by the programs that make real ones.
+//! Test base images, made with sfdisk, sgdisk, mkfs and mtools.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use std::process::Stdio;
 use super::image::copy_sparse;
 use super::tools::{arg, command, run};
 
-/// All that [`Base::make`] needs.
+/// The programs that [`Base::make`] needs.
 pub const MAKERS: [&str; 6] = ["sfdisk", "sgdisk", "mkfs.vfat", "mcopy", "mkfs.ext4", "debugfs"];
 
 const MIB: u64 = 1 << 20;
@@ -17,40 +17,40 @@ const MIB: u64 = 1 << 20;
 /// The partition table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
-    /// As raspi.debian.net has it.
+    /// MBR, as on images of raspi.debian.net.
     Mbr,
-    /// Plain.
+    /// GPT with a protective MBR.
     Gpt,
-    /// As Debian's cloud images have it.
+    /// GPT with a hybrid MBR, as on Debian's cloud images.
     HybridGpt,
 }
 
-/// A base to be made; starts as a small one of the raspi.debian.net family.
+/// Description of a base image; the default is a small image of the raspi.debian.net family.
 #[derive(Debug, Clone)]
 pub struct Base {
     /// The partition table.
     pub table: Table,
-    /// The boot partition's number, and the root's.
+    /// Partition numbers of boot and root.
     pub numbers: (u32, u32),
-    /// Whether the root lies before the boot partition.
+    /// Whether the root partition is before the boot partition.
     pub root_first: bool,
     /// Options of mkfs.vfat.
     pub fat: Vec<&'static str>,
-    /// In MiB.
+    /// Size of the FAT in MiB.
     pub fat_size: u64,
     /// Options of mkfs.ext4.
     pub ext4: Vec<&'static str>,
-    /// In MiB.
+    /// Size of the ext4 in MiB.
     pub ext4_size: u64,
-    /// What `sysconf.txt` holds; `None` leaves it out.
+    /// Content of `sysconf.txt`; `None`: no such file.
     pub sysconf: Option<&'static str>,
-    /// More files on the FAT.
+    /// Additional files on the FAT.
     pub on_fat: Vec<(String, Vec<u8>)>,
-    /// More files on the ext4, by path.
+    /// Additional files on the ext4, by path.
     pub on_ext4: Vec<(&'static str, Vec<u8>)>,
 }
 
-/// As shipped: all of it commented out.
+/// `sysconf.txt` as shipped: every setting is commented out.
 pub const SYSCONF: &str = "\
 # Settings for the first boot.
 #root_pw=
@@ -79,13 +79,13 @@ impl Default for Base {
 impl Base {
     /// Makes the raw image `name` in `folder`.
     pub fn make(&self, folder: &Path, name: &str) -> PathBuf {
-        let work = tempfile::tempdir().expect("a folder");
+        let work = tempfile::tempdir().expect("create a temporary folder");
         let (fat, ext4) = (work.path().join("fat"), work.path().join("ext4"));
         self.make_fat(&fat);
         self.make_ext4(&ext4, &work.path().join("tree"));
         let image = folder.join(name);
         let length = (self.fat_size + self.ext4_size + 3) * MIB;
-        File::create(&image).expect("the image").set_len(length).expect("room");
+        File::create(&image).expect("create the image").set_len(length).expect("set the length");
         let (fat_at, ext4_at) = if self.root_first {
             ((1 + self.ext4_size) * MIB, MIB)
         } else {
@@ -95,10 +95,10 @@ impl Base {
             Table::Mbr => self.write_mbr(&image, fat_at, ext4_at),
             Table::Gpt | Table::HybridGpt => self.write_gpt(&image, fat_at, ext4_at),
         }
-        let disk = File::options().write(true).open(&image).expect("the image");
+        let disk = File::options().write(true).open(&image).expect("open the image");
         for (part, at) in [(&fat, fat_at), (&ext4, ext4_at)] {
-            let part = File::open(part).expect("the partition");
-            copy_sparse(&part, 0, &disk, at, part.metadata().expect("its size").len());
+            let part = File::open(part).expect("open the partition");
+            copy_sparse(&part, 0, &disk, at, part.metadata().expect("read the metadata").len());
         }
         image
     }
@@ -112,8 +112,8 @@ impl Base {
         let script = format!("label: dos\nlabel-id: 0x6d616769\n{fat}{ext4}");
         let mut sfdisk = command("sfdisk");
         let sfdisk = sfdisk.args(["--quiet", arg(image)]).stdin(Stdio::piped()).stdout(Stdio::null());
-        let mut child = sfdisk.spawn().expect("sfdisk");
-        child.stdin.take().expect("its stdin").write_all(script.as_bytes()).expect("a script");
+        let mut child = sfdisk.spawn().expect("start sfdisk");
+        child.stdin.take().expect("stdin is piped").write_all(script.as_bytes()).expect("write the script");
         assert!(child.wait().expect("its end").success(), "sfdisk refused:\n{script}");
     }
 
@@ -135,13 +135,13 @@ impl Base {
     }
 
     fn make_fat(&self, path: &Path) {
-        File::create(path).expect("the FAT").set_len(self.fat_size * MIB).expect("room");
+        File::create(path).expect("create the FAT").set_len(self.fat_size * MIB).expect("set the length");
         let options = ["--invariant", "-n", "RASPIFIRM"].iter().chain(&self.fat).copied();
         run("mkfs.vfat", &options.chain([arg(path)]).collect::<Vec<_>>());
-        let files = tempfile::tempdir().expect("a folder");
+        let files = tempfile::tempdir().expect("create a temporary folder");
         let sysconf = self.sysconf.map(|text| ("sysconf.txt".to_owned(), text.as_bytes().to_vec()));
         for (name, content) in self.on_fat.iter().cloned().chain(sysconf) {
-            fs::write(files.path().join(name), content).expect("a file");
+            fs::write(files.path().join(name), content).expect("write the file");
         }
         let mut names: Vec<String> = super::sandbox::names(files.path());
         names.iter_mut().for_each(|name| *name = arg(&files.path().join(&*name)).to_owned());
@@ -153,12 +153,12 @@ impl Base {
 
     fn make_ext4(&self, path: &Path, tree: &Path) {
         self.make_tree(tree);
-        File::create(path).expect("the ext4").set_len(self.ext4_size * MIB).expect("room");
+        File::create(path).expect("create the ext4").set_len(self.ext4_size * MIB).expect("set the length");
         let fixed = ["-q", "-L", "RASPIROOT", "-E", "root_owner=0:0,lazy_itable_init=0", "-d", arg(tree)];
         run("mkfs.ext4", &self.ext4.iter().copied().chain(fixed).chain([arg(path)]).collect::<Vec<_>>());
     }
 
-    /// The least that looks like Debian: merged `/usr`, accounts, the network, dpkg's list.
+    /// A minimal Debian tree: merged `/usr`, accounts, network configuration, dpkg status.
     fn make_tree(&self, tree: &Path) {
         let folders = [
             "usr/bin",
@@ -183,12 +183,12 @@ impl Base {
             "usr/share/zoneinfo/Etc",
         ];
         for folder in folders {
-            fs::create_dir_all(tree.join(folder)).expect("a folder");
+            fs::create_dir_all(tree.join(folder)).expect("create the folder");
         }
         for name in ["bin", "sbin", "lib"] {
-            symlink(format!("usr/{name}"), tree.join(name)).expect("a link");
+            symlink(format!("usr/{name}"), tree.join(name)).expect("create the symlink");
         }
-        symlink("../usr/lib/os-release", tree.join("etc/os-release")).expect("a link");
+        symlink("../usr/lib/os-release", tree.join("etc/os-release")).expect("create the symlink");
         let files: [(&str, &str); 7] = [
             (
                 "usr/lib/os-release",
@@ -202,22 +202,24 @@ impl Base {
             ("var/lib/dpkg/status", "Package: apt\nStatus: install ok installed\nArchitecture: arm64\n\n"),
         ];
         for (path, content) in files {
-            fs::write(tree.join(path), content).expect("a file");
+            fs::write(tree.join(path), content).expect("write the file");
         }
         for (path, content) in &self.on_ext4 {
             let path = tree.join(path.trim_start_matches('/'));
-            fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
-            fs::write(path, content).expect("a file");
+            fs::create_dir_all(path.parent().expect("path has a parent folder")).expect("create the folder");
+            fs::write(path, content).expect("write the file");
         }
     }
 }
 
-/// Packs `image` as `name` beside it: `xz`, `xz-blocks`, `xz-streams`, `gz`, `gz-members`, `zst`, `tar.xz`.
+/// Compresses `image` into the same folder.
+///
+/// `how` is one of `xz`, `xz-blocks`, `xz-streams`, `gz`, `gz-members`, `zst`, `tar.xz`.
 pub fn pack(image: &Path, how: &str) -> PathBuf {
     let ending = how.split_once('-').map_or(how, |(ending, _)| ending);
     let packed = if how == "tar.xz" { "base.tar.xz".to_owned() } else { format!("{how}.img.{ending}") };
     let packed = image.with_file_name(packed);
-    let name = image.file_name().and_then(|n| n.to_str()).expect("a name");
+    let name = image.file_name().and_then(|n| n.to_str()).expect("file name is UTF-8");
     let pipeline = match how {
         "xz" => "xz -1 -T1 -c NAME",
         "xz-blocks" => "xz -1 -T1 --block-size=4MiB -c NAME",
@@ -226,16 +228,18 @@ pub fn pack(image: &Path, how: &str) -> PathBuf {
         "gz-members" => "head -c 20971520 NAME | gzip -1 -c; tail -c +20971521 NAME | gzip -1 -c",
         "zst" => "zstd -q -1 -c NAME",
         "tar.xz" => "tar -c --transform s/NAME/disk.raw/ NAME | xz -1 -c",
-        _ => panic!("no way to pack is called {how}"),
+        _ => panic!("unknown compression {how}"),
     };
     let script = format!("set -e; ({}) > \"$1\"", pipeline.replace("NAME", name));
     let mut shell = command("sh");
-    shell.args(["-c", &script, "sh", arg(&packed)]).current_dir(image.parent().expect("a folder"));
+    shell
+        .args(["-c", &script, "sh", arg(&packed)])
+        .current_dir(image.parent().expect("path has a parent folder"));
     assert!(shell.status().expect("sh").success(), "{script}");
     packed
 }
 
-/// The SHA-256 of a file, by coreutils.
+/// The SHA-256 of a file, computed by coreutils.
 pub fn sha256(path: &Path) -> String {
     run("sha256sum", &[arg(path)])[..64].to_owned()
 }

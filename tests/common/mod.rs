@@ -1,6 +1,6 @@
-//! What the integration tests share: a place to work in, real tools to make and to judge images, a server.
+//! Helpers of the integration tests: sandbox, profile builder, base images, external tools, HTTP server.
 
-// Each test file is a program of its own and uses only a part of this.
+// Each test file is a separate crate and uses only some of these helpers.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 pub mod bases;
@@ -11,5 +11,5 @@ pub mod server;
 pub mod tools;
 
 pub use profile::Profile;
-#[allow(unused_imports)] // not every test binary needs all
+#[allow(unused_imports)] // not every test crate uses all of them
 pub use sandbox::{Ran, Sandbox};

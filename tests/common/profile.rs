@@ -1,8 +1,8 @@
-//! Profiles, put together.
+//! Builder for profiles.
 
 use super::Sandbox;
 
-/// A profile to be written; starts as three nodes on the sample.
+/// A profile to write; the default has three nodes on the sample.
 #[derive(Debug, Clone)]
 pub struct Profile {
     cluster: String,
@@ -28,7 +28,7 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// Three nodes with addresses of their own.
+    /// Three nodes with static addresses.
     pub fn fixed() -> Self {
         let mut profile = Self::default().cluster("gateway = \"10.0.0.1\"\ndns = [\"10.0.0.1\"]\n");
         for (node, last) in profile.nodes.iter_mut().zip(11..) {
@@ -37,70 +37,70 @@ impl Profile {
         profile
     }
 
-    /// One node, and only what `uses` says.
+    /// One node with only the overlays in `uses`.
     pub fn small(uses: &[&str]) -> Self {
         let mut profile = Self::default().uses(uses);
         profile.nodes = vec!["name = \"caspar\"\n".into()];
         profile
     }
 
-    /// More lines in `[cluster]`.
+    /// Appends lines to `[cluster]`.
     #[must_use]
     pub fn cluster(mut self, lines: &str) -> Self {
         self.cluster.push_str(lines);
         self
     }
 
-    /// Another `[cluster]`.
+    /// Replaces the lines of `[cluster]`.
     #[must_use]
     pub fn cluster_instead(mut self, lines: &str) -> Self {
         self.cluster = lines.into();
         self
     }
 
-    /// Another base: a name, a URL or a path.
+    /// Sets the base: a name, a URL or a path.
     #[must_use]
     pub fn base(mut self, image: &str) -> Self {
         self.base = format!("image = \"{image}\"\n");
         self
     }
 
-    /// The base's hash.
+    /// Sets the checksum of the base.
     #[must_use]
     pub fn pin(mut self, sha256: &str) -> Self {
         self.base.push_str(&format!("sha256 = \"{sha256}\"\n"));
         self
     }
 
-    /// `authorized_keys`, as TOML has it inside its brackets.
+    /// Sets `authorized_keys`; `list` is the TOML between the brackets.
     #[must_use]
     pub fn keys(mut self, list: &str) -> Self {
         self.keys = list.into();
         self
     }
 
-    /// Other overlays.
+    /// Replaces the list of overlays.
     #[must_use]
     pub fn uses(mut self, uses: &[&str]) -> Self {
         self.uses = uses.iter().map(|&name| name.to_owned()).collect();
         self
     }
 
-    /// Settings of one overlay.
+    /// Adds settings of one overlay.
     #[must_use]
     pub fn settings(mut self, overlay: &str, lines: &str) -> Self {
         self.tables.push_str(&format!("[overlays.{overlay}]\n{lines}\n"));
         self
     }
 
-    /// Other nodes, each with its lines.
+    /// Replaces the nodes; each item has the lines of one node.
     #[must_use]
     pub fn nodes(mut self, nodes: &[&str]) -> Self {
         self.nodes = nodes.iter().map(|&lines| format!("{lines}\n")).collect();
         self
     }
 
-    /// The text.
+    /// The profile as TOML.
     pub fn text(&self) -> String {
         let Self { cluster, base, keys, uses, tables, .. } = self;
         let nodes: String = self.nodes.iter().map(|lines| format!("[[node]]\n{lines}\n")).collect();
@@ -110,7 +110,7 @@ impl Profile {
         )
     }
 
-    /// Writes it as `work/magi.toml`, with the secrets beside it.
+    /// Writes the profile to `work/magi.toml` and the secrets to `work/magi.secrets.toml`.
     pub fn write(&self, sandbox: &Sandbox) {
         sandbox.write("work/magi.toml", self.text());
         sandbox.write_secrets("work/magi.secrets.toml");

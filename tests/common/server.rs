@@ -1,4 +1,4 @@
-//! A small HTTP server on the loopback that answers as it is told, also wrongly.
+//! A small HTTP server on the loopback interface with configurable replies, including broken replies.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -7,24 +7,24 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What the server does when it is asked for a path.
+/// The reply to a request for a path.
 #[derive(Debug, Clone)]
 pub enum Reply {
-    /// Gives this, or the part of it that was asked for.
+    /// 200 with this content, or 206 with the requested range.
     Content(Vec<u8>),
-    /// Says another number than 200.
+    /// An empty reply with this status code.
     Status(u16),
-    /// Sends the client elsewhere.
+    /// 302 to this URL.
     Redirect(String),
-    /// Announces all of it, gives as many bytes, and hangs up; always.
+    /// Announces the full length, sends this many bytes and closes the connection.
     Cut(Vec<u8>, usize),
-    /// As [`Reply::Cut`], but the first time only; after that, what is asked for.
+    /// [`Reply::Cut`] for the first request, [`Reply::Content`] after that.
     CutOnce(Vec<u8>, usize),
-    /// Announces all of it, gives as many bytes, and says no more.
+    /// Announces the full length, sends this many bytes and keeps the connection open without sending more.
     Stall(Vec<u8>, usize),
 }
 
-/// Runs until the test program ends.
+/// The server; runs until the test program ends.
 pub struct Server {
     address: SocketAddr,
     state: Arc<State>,
@@ -37,25 +37,25 @@ struct State {
 }
 
 impl Server {
-    /// Knows no path yet.
+    /// Starts a server without any paths: every request gets 404.
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("its number");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind a port");
+        let address = listener.local_addr().expect("read the port number");
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let state = Arc::clone(&shared);
-                // A client that hangs up is no concern of the server's.
+                // Ignore errors: the client may close the connection early.
                 thread::spawn(move || state.serve(&stream).ok());
             }
         });
         Self { address, state }
     }
 
-    /// Sets what `path` gives; another reply for the same path takes its place.
+    /// Sets the reply for `path`; replaces an earlier reply.
     pub fn on(&self, path: &str, reply: Reply) -> &Self {
-        self.state.replies.lock().expect("no panic").insert(path.to_owned(), reply);
+        self.state.replies.lock().expect("lock is not poisoned").insert(path.to_owned(), reply);
         self
     }
 
@@ -64,15 +64,15 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// The paths that were asked for, in order, with ` from N` where a part was.
+    /// The requested paths in order; range requests as `PATH from N`.
     pub fn asked(&self) -> Vec<String> {
-        self.state.asked.lock().expect("no panic").clone()
+        self.state.asked.lock().expect("lock is not poisoned").clone()
     }
 
-    /// A URL where nobody answers.
+    /// A URL on a port where no server listens.
     pub fn nobody() -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("its number");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind a port");
+        let address = listener.local_addr().expect("read the port number");
         format!("http://{address}/base.img")
     }
 }
@@ -93,8 +93,8 @@ impl State {
             }
         }
         let shown = from.map_or_else(|| path.clone(), |from| format!("{path} from {from}"));
-        self.asked.lock().expect("no panic").push(shown);
-        let reply = self.replies.lock().expect("no panic").get(&path).cloned();
+        self.asked.lock().expect("lock is not poisoned").push(shown);
+        let reply = self.replies.lock().expect("lock is not poisoned").get(&path).cloned();
         let content = |mut stream: &TcpStream, bytes: &[u8], count: usize| {
             let from = from.filter(|from| *from < bytes.len());
             let rest = &bytes[from.unwrap_or(0)..];
@@ -116,7 +116,7 @@ impl State {
             Reply::Cut(bytes, at) => content(stream, &bytes, at),
             Reply::CutOnce(bytes, at) => {
                 let whole = Reply::Content(bytes.clone());
-                self.replies.lock().expect("no panic").insert(path, whole);
+                self.replies.lock().expect("lock is not poisoned").insert(path, whole);
                 content(stream, &bytes, at)
             }
             Reply::Stall(bytes, at) => {
