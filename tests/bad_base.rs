@@ -1,4 +1,4 @@
-//! A base that is damaged, unsuitable or not to be had: said clearly, and nothing is left.
+//! Damaged, unsuitable or unavailable bases: a clear error, and no partial file.
 
 #![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
 
@@ -29,7 +29,7 @@ fn valid() -> Option<&'static Path> {
     Some(Box::leak(folder.path("work").into_boxed_path()))
 }
 
-/// Writes a checksum beside a file, as if its publisher had damaged it.
+/// Writes the checksum of a file beside it, so that a damaged base passes the checksum.
 fn publish(file: &Path) {
     let name = file.file_name().and_then(|n| n.to_str()).expect("a name");
     fs::write(file.with_file_name(format!("{name}.sha256")), format!("{}  {name}\n", sha256(file)))
@@ -150,7 +150,7 @@ fn corrupt_archives_are_refused() {
     let flipped = |ending: &str| {
         let mut bytes = packed(ending)?;
         let middle = bytes.len() / 2;
-        // One bit alone may be one that means nothing.
+        // A single bit could be unused.
         bytes[middle..middle + 16].iter_mut().for_each(|byte| *byte ^= 0x55);
         Some(FailingBuild::on_content(&format!("base.img.{ending}"), &bytes).message(3))
     };
@@ -271,7 +271,7 @@ fn checksum_mismatch_is_refused() {
       caused by: `base.img.xz` has SHA-256 [hash], but [zeros] was expected by `base.img.xz.sha256`
     hint: the file is damaged, was replaced, or the expected hash belongs to another version
     ");
-    // The profile's own pin counts more than what lies beside.
+    // The profile's pin comes before the checksum file.
     publish(&sandbox.work("base.img.xz"));
     Profile::small(&["common"]).base("base.img.xz").pin(&zeros).write(&sandbox);
     insta::assert_snapshot!(refused_as_written(3, &sandbox), @"
@@ -309,7 +309,7 @@ fn download_with_a_wrong_checksum_is_never_used() {
     // Of the right size, too long, too short.
     for wrong in [&wrong, &[&bytes[..], b"more"].concat(), &bytes[..middle].to_vec(), &b"a page".to_vec()] {
         server.on("/base.img.xz", Reply::Content(wrong.clone()));
-        // That it's another file is what counts, not how it can't be unpacked.
+        // The error is the checksum, not the failure to unpack.
         insta::allow_duplicates! {
             insta::assert_snapshot!(refused_as_written(3, &sandbox), @"
             error: preparing the base `http://[server]/base.img.xz`
@@ -427,7 +427,7 @@ fn http_errors_are_explained() {
     assert_eq!(kept(&sandbox), [] as [&str; 0]);
 }
 
-/// Both are tried again for seven seconds, so they wait together.
+/// Each is retried for seven seconds, so both run at the same time.
 #[test]
 fn broken_connections_are_explained() {
     let Some(bytes) = packed("xz") else { return };
@@ -679,7 +679,7 @@ fn full_fat_is_refused() {
       caused by: directory full: the name of `a-note-with-a-long-name.txt` needs 4 consecutive slots on the FAT, the directory has 512 slots with at most 0 consecutive free ones
     hint: a name of up to 13 characters takes two slots, and one more for every 13 further characters: shorten the names, or put the files into a folder
     ");
-    // The file that is there can still be edited.
+    // An existing file can still be edited.
     fs::remove_dir_all(sandbox.work("overlays/mine/boot")).expect("the note");
     sandbox.run(&["build", "--all", "-p", "magi.toml"]).ok();
     let large = Base { on_fat: vec![("KERNEL.IMG".into(), vec![1; 31 << 20])], ..Base::default() };

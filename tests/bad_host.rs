@@ -1,4 +1,4 @@
-//! A machine that doesn't play along: no room, no permission, others at work, a signal.
+//! Failures of the machine: full disks, missing permissions, concurrent builds, signals.
 
 #![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
 
@@ -16,11 +16,11 @@ use common::server::{Reply, Server};
 use common::tools::{arg, command, have, is_root, run, said};
 use common::{Profile, Sandbox};
 
-/// A file system in memory, for as long as this lives.
+/// A tmpfs, unmounted on drop.
 struct Mount(PathBuf);
 
 impl Mount {
-    /// `None`, with a word about it, where that isn't allowed.
+    /// `None`, with a note, where mounting isn't allowed.
     fn new(point: PathBuf, options: &str) -> Option<Self> {
         fs::create_dir_all(&point).expect("a folder");
         let output = command("mount").args(["-t", "tmpfs", "-o", options, "tmpfs", arg(&point)]).output();
@@ -240,7 +240,7 @@ fn signal(child: &Child, name: &str) {
     run("kill", &[&format!("-{name}"), &child.id().to_string()]);
 }
 
-/// Ends soon, with 130 and a word about it.
+/// The child must exit soon, with code 130 and a message.
 fn interrupted(mut child: Child, mut stderr: impl std::io::Read) {
     let start = Instant::now();
     let mut rest = String::new();

@@ -1,4 +1,4 @@
-//! What is wrong with an overlay, or between two of them, or between one and the base.
+//! Errors in an overlay, between two overlays, and between an overlay and the base.
 
 #![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
 
@@ -38,7 +38,7 @@ fn refused(toml: &str, files: &[(&str, &str)]) -> String {
     refused_with(2, &overlay(toml, files))
 }
 
-/// One more line block behind the summary.
+/// An `overlay.toml` with these lines after the summary.
 fn more(lines: &str) -> String {
     format!("{PLAIN}\n{lines}\n")
 }
@@ -93,7 +93,7 @@ fn relative_and_dotted_paths_are_refused() {
     error: overlay `mine`: the path `boot:/../x` has a part `.` or `..`
     hint: write a plain absolute path, such as `/etc/hosts`
     ");
-    // Also when it comes out of a template.
+    // Also as the output of a template.
     let rendered = "[[dir]]\npath = \"/srv/{{ settings.where }}\"\n[settings.where]\ntype = \"string\"\nhelp = \"x\"\ndefault = \"../../root\"";
     insta::assert_snapshot!(refused(&more(rendered), &[]), @"
     error: overlay `mine`: the path `/srv/../../root` has a part `.` or `..`
@@ -173,7 +173,7 @@ fn path_through_a_symlink_of_the_base_is_refused() {
       caused by: overlay `mine` writes `/lib/modules/x`, but `/lib` is a symlink to `usr/lib` in the base
     hint: write to `/usr/lib/modules/x` instead
     ");
-    // Shown, not only built.
+    // `plan` refuses it too.
     let sandbox = overlay(PLAIN, &[("files/lib/modules/x", "")]);
     insta::assert_snapshot!(sandbox.run(&["plan", "--all", "-p", "magi.toml"]).failed(2), @"
     error: planning the image of `caspar`
@@ -351,7 +351,7 @@ fn two_writers_of_one_path_are_refused() {
     error: overlays `mine` and `other` both write `/etc/motd`
     hint: remove it from one overlay, or remove one overlay from `overlays.use`
     ");
-    // A FAT doesn't tell these two apart.
+    // Names on a FAT ignore case.
     let sandbox = overlay(PLAIN, &[("boot/Card.txt", "one\n")]);
     add(&sandbox, "other", PLAIN, &[("boot/card.TXT", "two\n")]);
     Profile::small(&["mine", "other"]).write(&sandbox);
@@ -359,7 +359,7 @@ fn two_writers_of_one_path_are_refused() {
     error: overlays `mine` and `other` both write `boot:/card.TXT`
     hint: remove it from one overlay, or remove one overlay from `overlays.use`
     ");
-    // One inside a file of the other.
+    // A path below a file of the other overlay.
     let sandbox = overlay(PLAIN, &[("files/srv/x", "one\n")]);
     add(&sandbox, "other", PLAIN, &[("files/srv/x/y", "two\n")]);
     Profile::small(&["mine", "other"]).write(&sandbox);
@@ -373,7 +373,7 @@ fn two_writers_of_one_path_are_refused() {
     error: overlay `mine` writes `/etc/motd` twice
     hint: remove one; a file with and one without `.j2` have the same path
     ");
-    // What the tool itself writes.
+    // A path that the tool itself writes.
     insta::assert_snapshot!(refused(PLAIN, &[("boot/sysconf.txt", "hostname=x\n")]), @"
     error: overlay `mine` replaces `boot:/sysconf.txt`, where the profile's hostname and ssh key are written
     hint: remove the file; change other keys with a `[[patch]]`
@@ -431,7 +431,7 @@ fn readable_secrets_are_refused() {
     error: `overlays/mine/overlay.toml` line 10: a secret can only be used in a file under `files/`
     hint: `docs/overlays.md` lists what templates can use
     ");
-    // Another overlay's secrets are its own.
+    // Secrets of another overlay are not visible.
     let other = [("files/etc/key.j2", "{{ overlays.k3s.secrets.token }}\n")];
     let sandbox = overlay(PLAIN, &other);
     Profile::small(&["k3s", "mine"]).write(&sandbox);
@@ -496,7 +496,7 @@ fn invalid_fat_names_are_refused() {
 fn unverifiable_fetch_is_refused() {
     let fetch = "[[fetch]]\npath = \"/srv/x\"\nurl = \"http://127.0.0.1:9/x\"";
     let sandbox = overlay(&more(fetch), &[]);
-    // On the sample nothing is fetched.
+    // The sample fetches nothing.
     sandbox.run(&["build", "--all", "-p", "magi.toml", "-q"]).ok();
     let fetch = "[[fetch]]\npath = \"/srv/x\"\nurl = \"http://127.0.0.1:9/x\"\nlocal = \"settings.file\"\nsha256 = \"settings.sum\"\n\
                  [settings.file]\ntype = \"path\"\nhelp = \"x\"\n[settings.sum]\ntype = \"string\"\nhelp = \"x\"";

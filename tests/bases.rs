@@ -1,4 +1,4 @@
-//! Bases of every shape that is supported, made by the programs that make real ones.
+//! Builds on every supported layout of a base, made by the programs that make real ones.
 
 #![allow(clippy::pedantic)] // a test shows behaviour; its style is its own
 
@@ -13,7 +13,7 @@ use common::server::{Reply, Server};
 use common::tools::{arg, command, have, is_root, run, said};
 use common::{Profile, Ran, Sandbox};
 
-/// All overlays, with nothing that would have to be downloaded.
+/// All overlays, without downloads.
 fn profile(base: &str) -> Profile {
     Profile::fixed()
         .nodes(&["name = \"caspar\"\naddress = \"10.0.0.13/24\""])
@@ -22,7 +22,7 @@ fn profile(base: &str) -> Profile {
         .base(base)
 }
 
-/// What takes the place of k3s's binary: more than one ext4 extent's worth of different bytes.
+/// Stand-in for the k3s binary: too large for one ext4 extent, and not compressible to nothing.
 fn binary() -> Vec<u8> {
     (0..1_500_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
@@ -33,14 +33,14 @@ fn build(sandbox: &Sandbox, base: &str, more: &[&str]) -> Ran {
     sandbox.run(&[&["build", "--all", "-p", "magi.toml"], more].concat())
 }
 
-/// Says beside `file` what it hashes to, as publishers do.
+/// Writes the checksum of `file` beside it, as publishers do.
 fn publish(file: &Path) {
     let name = file.file_name().and_then(|n| n.to_str()).expect("a name");
     let sums = file.with_file_name(format!("{name}.sha256"));
     fs::write(sums, format!("{}  {name}\n", sha256(file))).expect("a checksum");
 }
 
-/// Builds on `base` and lets the other programs judge what came of it.
+/// Builds on `base` and checks the image with other programs.
 #[track_caller]
 fn builds_on(base: &Base) {
     if !(have(&MAKERS) && have(&JUDGES)) {
@@ -62,7 +62,7 @@ fn builds_on(base: &Base) {
     assert_eq!(image.bytes("/usr/local/bin/k3s"), binary());
     assert_eq!(image.stat("/usr/local/bin/k3s").mode, "0755");
     assert_eq!(image.stat("/etc/rancher/k3s/token").mode, "0600");
-    // What the firmware and the initramfs look at is as it was.
+    // Files that the firmware and the initramfs read are unchanged.
     let table = |path: &Path| run("sfdisk", &["--dump", arg(path)]).replace(arg(path), "");
     assert_eq!(table(&built), table(&raw));
     sandbox.run(&["verify", "out/magi-caspar.img"]).ok();
@@ -212,7 +212,7 @@ fn url_with_checksum_file_then_offline() {
     fs::remove_dir_all(sandbox.work("out")).expect("the output");
     build(&sandbox, &url, &["--offline"]).ok();
     assert_eq!(sha256(&sandbox.work("out/magi-caspar.img")), first);
-    // Another time online: what is in the cache and in the lock isn't asked for again.
+    // Online again: no request for what the cache and the lock have.
     build(&sandbox, &url, &[]).ok();
     assert_eq!(server.asked().len(), 2, "{:?}", server.asked());
 }
