@@ -37,27 +37,41 @@ free_port() {
 	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# part_start IMAGE TYPE: first sector of the first partition of that MBR type.
-part_start() {
-	sfdisk --dump "$1" | sed -n "s/.*start= *\([0-9]*\),.*type=$2\b.*/\1/p" | head -n 1
+# partition IMAGE TYPE FIELD: a number of the first partition of that MBR type, c (boot) or 83 (root). In a GPT, that of
+# the same purpose: family B has both, and Linux reads the GPT only.
+partition() {
+	local type=$2
+	case $type in
+	c) type='(c|C12A7328-F81F-11D2-BA4B-00A0C93EC93B)' ;;
+	83) type='(83|B921B045-1DF0-41C3-AF44-4C6F280D3FAE)' ;;
+	esac
+	sfdisk --dump "$1" | sed -nE "/type=$type(,|\$)/s/.*$3= *([0-9]+),.*/\1/p" | head -n 1
 }
 
-# part_size IMAGE TYPE: in sectors.
-part_size() {
-	sfdisk --dump "$1" | sed -n "s/.*size= *\([0-9]*\),.*type=$2\b.*/\1/p" | head -n 1
-}
+# part_start IMAGE TYPE, part_size IMAGE TYPE: in sectors.
+part_start() { partition "$1" "$2" start; }
+part_size() { partition "$1" "$2" size; }
 
 # fat_of IMAGE: the boot partition in the syntax of mtools.
 fat_of() { echo "$1@@$(($(part_start "$1" c) * 512))"; }
 
-# boot_files IMAGE DIR: kernel, initrd and kernel command line from the image's FAT, plus a console that QEMU has.
+# root_of IMAGE: the root partition in the syntax of e2fsprogs.
+root_of() { echo "$1?offset=$(($(part_start "$1" 83) * 512))"; }
+
+# boot_files IMAGE DIR: kernel, initrd and kernel command line from the image's FAT, by Debian's names or those of
+# Raspberry Pi OS. Adds a console that QEMU has, and a limit for slow machines: when the FAT's device doesn't appear
+# within the usual 90 s, the boot ends in emergency mode.
 boot_files() {
-	local fat name
+	local fat
 	fat=$(fat_of "$1")
-	for name in vmlinuz initrd.img; do
-		mcopy -n -o -i "$fat" "::$name-*" "$2/$name"
-	done
-	echo "$(mtype -i "$fat" ::cmdline.txt | tr -d '\r\n') console=ttyAMA0" >"$2/cmdline"
+	if mdir -b -i "$fat" ::kernel8.img >/dev/null 2>&1; then
+		mcopy -n -o -i "$fat" ::kernel8.img "$2/vmlinuz"
+		mcopy -n -o -i "$fat" ::initramfs8 "$2/initrd.img"
+	else
+		mcopy -n -o -i "$fat" "::vmlinuz-*" "$2/vmlinuz"
+		mcopy -n -o -i "$fat" "::initrd.img-*" "$2/initrd.img"
+	fi
+	echo "$(mtype -i "$fat" ::cmdline.txt | tr -d '\r\n') console=ttyAMA0 systemd.default_device_timeout_sec=900" >"$2/cmdline"
 }
 
 # run_qemu DIR DRIVE OPTION…: with the files of boot_files in DIR. The clock is wrong, since a Pi has none that
