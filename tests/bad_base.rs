@@ -229,7 +229,7 @@ fn files_that_are_no_images_are_refused() {
     insta::assert_snapshot!(refused(2, &sandbox, "nowhere.img"), @"
     error: preparing the base `nowhere.img`
       caused by: `nowhere.img` is no built-in base, no URL and no file
-    hint: check the path; built-in bases are `debian-13`, `debian-12-raspi4`, `debian-12-raspi4-daily`, `raspios-13`, `raspios-12`, `sample`
+    hint: check the path; built-in bases are `debian-13`, `debian-12-raspi4`, `debian-12-raspi4-daily`, `raspios-13`, `raspios-12`, `sample`, `sample-b`, `sample-c`
     ");
     insta::assert_snapshot!(refused(2, &sandbox, "debian-12-raspi"), @"
     error: preparing the base `debian-12-raspi`

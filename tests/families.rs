@@ -100,3 +100,22 @@ fn raspberry_pi_os_node_has_networkmanager_and_no_user_setup() {
     assert!(image.has("/etc/cloud/cloud-init.disabled"));
     assert!(!image.has("/usr/local/lib/magi/firstboot.d/05-grow-root"));
 }
+
+#[test]
+fn samples_of_all_families_build_and_are_recognised() {
+    if !have(&JUDGES) {
+        return;
+    }
+    for (sample, family) in
+        [("sample", "raspi-debian"), ("sample-b", "debian-cloud"), ("sample-c", "raspberry-pi-os")]
+    {
+        let sandbox = Sandbox::new();
+        let shown = sandbox.run(&["base", "show", sample, "--json"]).ok().json();
+        assert_eq!(shown["facts"]["family"], family, "{shown}");
+        Profile::small(&["common"]).base(sample).write(&sandbox);
+        sandbox.run(&["build", "--all", "-p", "magi.toml", "-q"]).ok();
+        for image in sandbox.out().iter().filter(|name| name.ends_with(".img")) {
+            Image::open(&sandbox.work("out").join(image)).judge();
+        }
+    }
+}

@@ -117,6 +117,22 @@ pub(crate) const CATALOG: &[Known] = &[
         boards: "none",
         source: Source::BuiltIn(include_bytes!("sample/sample.img.xz")),
     },
+    Known {
+        name: "sample-b",
+        about: "built in, of the form of Debian's cloud image: for trying and for tests, doesn't boot",
+        family: Family::DebianCloud,
+        codename: "trixie",
+        boards: "none",
+        source: Source::BuiltIn(include_bytes!("sample/sample-b.tar.xz")),
+    },
+    Known {
+        name: "sample-c",
+        about: "built in, of the form of Raspberry Pi OS: for trying and for tests, doesn't boot",
+        family: Family::RaspberryPiOs,
+        codename: "trixie",
+        boards: "none",
+        source: Source::BuiltIn(include_bytes!("sample/sample-c.img.xz")),
+    },
 ];
 
 impl Known {

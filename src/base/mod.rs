@@ -232,7 +232,7 @@ impl Preparing<'_> {
         let required =
             Requirements { expected: self.pin.map(ExpectedDigest::pinned), ..Requirements::default() };
         let raw = packed.unpacked(&required, self.cache, self.progress, |dest| {
-            unpack::unpack_bytes(bytes, "the sample", dest, self.progress)
+            unpack::unpack_bytes(bytes, name, dest, self.progress)
         })?;
         Ok(packed.prepared(raw, true))
     }
