@@ -22,16 +22,16 @@ struct Mount(PathBuf);
 impl Mount {
     /// `None`, with a note, where mounting isn't allowed.
     fn new(point: PathBuf, options: &str) -> Option<Self> {
-        fs::create_dir_all(&point).expect("a folder");
+        fs::create_dir_all(&point).expect("create the mount point");
         let output = command("mount").args(["-t", "tmpfs", "-o", options, "tmpfs", arg(&point)]).output();
         match output {
             Ok(output) if output.status.success() => Some(Self(point)),
             Ok(output) => {
-                eprintln!("not tried: this user can't mount: {}", said(&output));
+                eprintln!("not tested: this user can't mount: {}", said(&output));
                 None
             }
             Err(e) => {
-                eprintln!("not tried: {e}");
+                eprintln!("not tested: {e}");
                 None
             }
         }
@@ -55,7 +55,7 @@ fn output_folder_that_is_a_file_is_refused() {
       caused by: File exists (os error 17)
     hint: a file is in the way; choose another folder
     ");
-    assert_eq!(fs::read_to_string(sandbox.work("out")).expect("the file"), "mine\n");
+    assert_eq!(fs::read_to_string(sandbox.work("out")).expect("read the file"), "mine\n");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn read_only_output_folder_is_refused() {
         hint: the file system is read-only; choose another folder
         ");
     } else {
-        fs::create_dir(&out).expect("a folder");
+        fs::create_dir(&out).expect("create the folder");
         set_mode(&out, 0o555);
         let message = sandbox.run(&BUILD).failed(1);
         assert!(
@@ -94,7 +94,7 @@ fn full_output_folder_leaves_no_partial_image() {
     hint: free some space, or choose another folder with `--out-dir`
     ");
     assert_eq!(sandbox.out(), [] as [&str; 0]);
-    // Enough for the raw image, not for the packed one beside it.
+    // The raw image fits; the compressed image does not.
     let Some(_mount) = Mount::new(sandbox.work("out2"), "size=3100k") else { return };
     let message = sandbox.run(&[&BUILD[..], &["-o", "out2", "--format", "gz"]].concat()).failed(1);
     assert!(message.contains("No space left") || message.contains("no space left"), "{message}");
@@ -125,8 +125,8 @@ fn failed_node_leaves_other_images_complete_or_absent() {
     let message = sandbox.run(&["build", "--all", "-p", "magi.toml"]).failed(2);
     assert!(message.starts_with("error: building the image of `balthazar`"), "{message}");
     for node in ["melchior", "caspar"] {
-        let of_it = sandbox.out().iter().filter(|name| name.contains(node)).count();
-        assert!(of_it == 0 || of_it == 3, "{:?}", sandbox.out());
+        let files = sandbox.out().iter().filter(|name| name.contains(node)).count();
+        assert!(files == 0 || files == 3, "{:?}", sandbox.out());
     }
     assert!(sandbox.out().iter().all(|name| name.starts_with("magi-") && !name.contains("balthazar")));
 }
@@ -168,31 +168,37 @@ fn full_cache_leaves_no_partial_file() {
 }
 
 #[test]
-fn altered_cache_entries_are_detected() {
+fn altered_cache_entries_are_replaced() {
     let sandbox = Sandbox::alone();
     sandbox.write_secrets("work/magi.secrets.toml");
     sandbox.run(&BUILD).ok();
-    let right = sha256(&sandbox.work("out/magi-caspar.img"));
+    let expected = sha256(&sandbox.work("out/magi-caspar.img"));
     let raw = sandbox.cache().join("raw");
-    let of = |ending: &str| {
-        let name = names(&raw).into_iter().find(|name| name.ends_with(ending)).expect("an entry");
+    let entry = |ending: &str| {
+        let name = names(&raw).into_iter().find(|name| name.ends_with(ending)).expect("find the cache entry");
         raw.join(name)
     };
-    let again = || {
+    let assert_same_image = || {
         sandbox.run(&BUILD).ok();
-        assert_eq!(sha256(&sandbox.work("out/magi-caspar.img")), right);
+        assert_eq!(sha256(&sandbox.work("out/magi-caspar.img")), expected);
     };
-    // Other bytes, of the same length.
-    let image = of(".img");
-    let file = fs::File::options().write(true).open(&image).expect("the base");
-    std::os::unix::fs::FileExt::write_all_at(&file, b"something else", 150 << 20).expect("a change");
-    again();
-    fs::File::options().write(true).open(of(".img")).expect("the base").set_len(1 << 20).expect("a cut");
-    again();
-    fs::write(of(".json"), "{").expect("nonsense");
-    again();
-    fs::remove_file(of(".json")).expect("its removal");
-    again();
+    // Same length, other content.
+    let image = entry(".img");
+    let file = fs::File::options().write(true).open(&image).expect("open the raw image");
+    std::os::unix::fs::FileExt::write_all_at(&file, b"something else", 150 << 20)
+        .expect("change the raw image");
+    assert_same_image();
+    fs::File::options()
+        .write(true)
+        .open(entry(".img"))
+        .expect("open the raw image")
+        .set_len(1 << 20)
+        .expect("truncate the raw image");
+    assert_same_image();
+    fs::write(entry(".json"), "{").expect("write invalid JSON");
+    assert_same_image();
+    fs::remove_file(entry(".json")).expect("remove the entry");
+    assert_same_image();
 }
 
 #[test]
@@ -203,17 +209,20 @@ fn concurrent_builds_share_one_cache() {
     let sandbox = Sandbox::alone();
     let packed = pack(&Base::default().make(&sandbox.path("work"), "base.img"), "xz");
     let server = Server::start();
-    server.on("/base.img.xz", Reply::Content(fs::read(&packed).expect("the base")));
+    server.on("/base.img.xz", Reply::Content(fs::read(&packed).expect("read the base")));
     Profile::small(&["common"]).base(&server.url("/base.img.xz")).pin(&sha256(&packed)).write(&sandbox);
     let start = |out: &str| {
-        sandbox.spawnable(&["build", "--all", "-p", "magi.toml", "-o", out]).spawn().expect("the binary")
+        sandbox
+            .spawnable(&["build", "--all", "-p", "magi.toml", "-o", out])
+            .spawn()
+            .expect("start the binary")
     };
     let children: Vec<Child> = ["one", "two", "three", "three"].iter().map(|out| start(out)).collect();
     for child in children {
-        let output = child.wait_with_output().expect("its end");
+        let output = child.wait_with_output().expect("wait for the build");
         assert!(output.status.success(), "{}", said(&output));
     }
-    assert_eq!(server.asked(), ["/base.img.xz"], "who came later found it in the cache");
+    assert_eq!(server.asked(), ["/base.img.xz"], "only the first build downloads the base");
     let images: Vec<_> = ["one", "two", "three"]
         .iter()
         .map(|out| sha256(&sandbox.work(out).join("magi-caspar.img")))
@@ -223,36 +232,36 @@ fn concurrent_builds_share_one_cache() {
     assert_eq!(names(&sandbox.work("three")).len(), names(&sandbox.work("one")).len());
 }
 
-/// Reads a child's stderr until a line has `word`.
+/// Reads stderr of the child until a line contains `word`.
 fn wait_for(child: &mut Child, word: &str) -> BufReader<std::process::ChildStderr> {
-    let mut stderr = BufReader::new(child.stderr.take().expect("its stderr"));
+    let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
     let mut line = String::new();
-    while stderr.read_line(&mut line).expect("its words") > 0 {
+    while stderr.read_line(&mut line).expect("read stderr") > 0 {
         if line.contains(word) {
             return stderr;
         }
         line.clear();
     }
-    panic!("it ended without saying {word}");
+    panic!("stderr ended without `{word}`");
 }
 
-fn signal(child: &Child, name: &str) {
+fn send_signal(child: &Child, name: &str) {
     run("kill", &[&format!("-{name}"), &child.id().to_string()]);
 }
 
-/// The child must exit soon, with code 130 and a message.
-fn interrupted(mut child: Child, mut stderr: impl std::io::Read) {
+/// Asserts that the child exits within ten seconds, with code 130 and a message.
+fn assert_interrupted(mut child: Child, mut stderr: impl std::io::Read) {
     let start = Instant::now();
     let mut rest = String::new();
-    stderr.read_to_string(&mut rest).expect("its words");
-    let status = child.wait().expect("its end");
+    stderr.read_to_string(&mut rest).expect("read stderr");
+    let status = child.wait().expect("wait for the build");
     assert_eq!(status.code(), Some(130), "{rest}");
-    assert!(start.elapsed() < Duration::from_secs(10), "it took {:?} to end", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "the exit took {:?}", start.elapsed());
     assert!(rest.contains("interrupted") && !rest.contains("panicked"), "{rest}");
 }
 
-/// A sandbox whose image takes a while to write.
-fn with_a_large_file() -> Sandbox {
+/// A sandbox with a 60 MB file, so that a signal arrives during the write.
+fn sandbox_with_large_file() -> Sandbox {
     let sandbox = Sandbox::new();
     let bytes: Vec<u8> = (0..60_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 15) as u8).collect();
     sandbox.write("work/k3s", bytes);
@@ -262,67 +271,69 @@ fn with_a_large_file() -> Sandbox {
 
 #[test]
 fn signal_during_a_write_leaves_no_partial_image() {
-    let sandbox = with_a_large_file();
+    let sandbox = sandbox_with_large_file();
     for name in ["INT", "TERM"] {
         let mut child =
-            sandbox.spawnable(&["build", "--all", "-p", "magi.toml"]).spawn().expect("the binary");
+            sandbox.spawnable(&["build", "--all", "-p", "magi.toml"]).spawn().expect("start the binary");
         let stderr = wait_for(&mut child, "copying");
-        signal(&child, name);
-        interrupted(child, stderr);
+        send_signal(&child, name);
+        assert_interrupted(child, stderr);
         assert_eq!(sandbox.out(), [] as [&str; 0]);
     }
     let mut child = sandbox
         .spawnable(&["build", "--all", "-p", "magi.toml", "--format", "xz"])
         .spawn()
-        .expect("the binary");
+        .expect("start the binary");
     let stderr = wait_for(&mut child, "hashing");
-    signal(&child, "INT");
-    interrupted(child, stderr);
+    send_signal(&child, "INT");
+    assert_interrupted(child, stderr);
     assert_eq!(sandbox.out(), [] as [&str; 0]);
 }
 
 #[test]
-fn next_build_removes_files_of_a_killed_build() {
-    let sandbox = with_a_large_file();
-    let mut child = sandbox.spawnable(&["build", "--all", "-p", "magi.toml"]).spawn().expect("the binary");
+fn next_build_removes_partial_files_of_a_killed_build() {
+    let sandbox = sandbox_with_large_file();
+    let mut child =
+        sandbox.spawnable(&["build", "--all", "-p", "magi.toml"]).spawn().expect("start the binary");
     let stderr = wait_for(&mut child, "copying");
-    signal(&child, "KILL");
+    send_signal(&child, "KILL");
     drop(stderr);
-    child.wait().expect("its end");
+    child.wait().expect("wait for the build");
     assert!(sandbox.out().iter().all(|name| name != "magi-caspar.img"), "{:?}", sandbox.out());
     sandbox.run(&["build", "--all", "-p", "magi.toml"]).ok();
     assert!(sandbox.out().iter().all(|name| name.starts_with("magi-caspar.")), "{:?}", sandbox.out());
 }
 
 #[test]
-fn signal_ends_a_silent_download() {
+fn signal_interrupts_a_stalled_download() {
     let sandbox = Sandbox::alone();
     let server = Server::start();
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 15) as u8).collect();
     let pin = sha256(&sandbox.write("served", &bytes));
     server.on("/base.img.xz", Reply::Stall(bytes, 2_000_000));
     Profile::small(&["common"]).base(&server.url("/base.img.xz")).pin(&pin).write(&sandbox);
-    let mut child = sandbox.spawnable(&["build", "--all", "-p", "magi.toml"]).spawn().expect("the binary");
+    let mut child =
+        sandbox.spawnable(&["build", "--all", "-p", "magi.toml"]).spawn().expect("start the binary");
     let start = Instant::now();
     while server.asked().is_empty() && start.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_millis(20));
     }
     std::thread::sleep(Duration::from_millis(300));
-    signal(&child, "INT");
-    let stderr = child.stderr.take().expect("its stderr");
-    interrupted(child, stderr);
+    send_signal(&child, "INT");
+    let stderr = child.stderr.take().expect("stderr is piped");
+    assert_interrupted(child, stderr);
     assert_eq!(sandbox.out(), [] as [&str; 0]);
 }
 
 #[test]
-fn full_stdout_is_an_error() {
+fn write_error_on_stdout_is_reported() {
     if !Path::new("/dev/full").exists() {
         return;
     }
     let sandbox = Sandbox::new();
-    let full = fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+    let full = fs::File::options().write(true).open("/dev/full").expect("open /dev/full");
     let mut command = sandbox.spawnable(&["plan", "--all", "--base", "sample"]);
-    let output = command.stdout(full).output().expect("the binary");
+    let output = command.stdout(full).output().expect("start the binary");
     insta::assert_snapshot!(sandbox.ran(&output).failed(1), @"
     error: cannot write to stdout
       caused by: No space left on device (os error 28)
@@ -335,8 +346,9 @@ fn closed_stdin_and_paths_with_spaces_work() {
     let out = "out put/with – dash";
     sandbox.run(&[&BUILD[..], &["-q", "-o", out]].concat()).ok();
     assert!(sandbox.work(out).join("magi-caspar.img").exists());
-    let mut file = fs::File::open(sandbox.work(out).join("magi-caspar.img.sha256")).expect("sums");
+    let mut file =
+        fs::File::open(sandbox.work(out).join("magi-caspar.img.sha256")).expect("open the checksum file");
     let mut text = String::new();
-    file.read_to_string(&mut text).expect("text");
+    file.read_to_string(&mut text).expect("read the checksum file");
     assert!(text.ends_with("  magi-caspar.img\n"), "{text}");
 }

@@ -22,33 +22,34 @@ fn profile(base: &str) -> Profile {
         .base(base)
 }
 
-/// Stand-in for the k3s binary: too large for one ext4 extent, and not compressible to nothing.
-fn binary() -> Vec<u8> {
+/// Stand-in for the k3s binary: several ext4 extents long and hard to compress.
+fn k3s_binary() -> Vec<u8> {
     (0..1_500_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
-fn build(sandbox: &Sandbox, base: &str, more: &[&str]) -> Ran {
-    sandbox.write("work/k3s", binary());
+/// Builds on `base` with `options`.
+fn build(sandbox: &Sandbox, base: &str, options: &[&str]) -> Ran {
+    sandbox.write("work/k3s", k3s_binary());
     profile(base).write(sandbox);
-    sandbox.run(&[&["build", "--all", "-p", "magi.toml"], more].concat())
+    sandbox.run(&[&["build", "--all", "-p", "magi.toml"], options].concat())
 }
 
 /// Writes the checksum of `file` beside it, as publishers do.
-fn publish(file: &Path) {
-    let name = file.file_name().and_then(|n| n.to_str()).expect("a name");
+fn write_checksum(file: &Path) {
+    let name = file.file_name().and_then(|n| n.to_str()).expect("file name is UTF-8");
     let sums = file.with_file_name(format!("{name}.sha256"));
-    fs::write(sums, format!("{}  {name}\n", sha256(file))).expect("a checksum");
+    fs::write(sums, format!("{}  {name}\n", sha256(file))).expect("write the checksum");
 }
 
 /// Builds on `base` and checks the image with other programs.
 #[track_caller]
-fn builds_on(base: &Base) {
+fn assert_builds_on(base: &Base) {
     if !(have(&MAKERS) && have(&JUDGES)) {
         return;
     }
     let sandbox = Sandbox::alone();
     let raw = base.make(&sandbox.path("work"), "base.img");
-    publish(&raw);
+    write_checksum(&raw);
     build(&sandbox, "base.img", &[]).ok();
     let built = sandbox.work("out/magi-caspar.img");
     let image = Image::open(&built);
@@ -59,7 +60,7 @@ fn builds_on(base: &Base) {
         "{sysconf}"
     );
     assert_eq!(image.cat("/etc/hostname"), "caspar\n");
-    assert_eq!(image.bytes("/usr/local/bin/k3s"), binary());
+    assert_eq!(image.bytes("/usr/local/bin/k3s"), k3s_binary());
     assert_eq!(image.stat("/usr/local/bin/k3s").mode, "0755");
     assert_eq!(image.stat("/etc/rancher/k3s/token").mode, "0600");
     // Files that the firmware and the initramfs read are unchanged.
@@ -69,61 +70,67 @@ fn builds_on(base: &Base) {
 }
 
 #[test]
-fn mbr_with_fat16() {
-    builds_on(&Base::default());
+fn builds_on_mbr_with_fat16() {
+    assert_builds_on(&Base::default());
 }
 
 #[test]
-fn mbr_with_root_first_and_other_numbers() {
-    builds_on(&Base { numbers: (4, 2), root_first: true, ..Base::default() });
+fn builds_on_mbr_with_root_first_and_other_partition_numbers() {
+    assert_builds_on(&Base { numbers: (4, 2), root_first: true, ..Base::default() });
 }
 
 #[test]
-fn mbr_with_fat32() {
-    builds_on(&Base { fat: vec!["-F", "32", "-s", "1"], fat_size: 40, ..Base::default() });
+fn builds_on_mbr_with_fat32() {
+    assert_builds_on(&Base { fat: vec!["-F", "32", "-s", "1"], fat_size: 40, ..Base::default() });
 }
 
 #[test]
-fn plain_gpt() {
-    builds_on(&Base { table: Table::Gpt, ..Base::default() });
+fn builds_on_gpt() {
+    assert_builds_on(&Base { table: Table::Gpt, ..Base::default() });
 }
 
 #[test]
-fn gpt_with_hybrid_mbr() {
+fn builds_on_gpt_with_hybrid_mbr() {
     let fat = vec!["-F", "32", "-s", "1"];
-    builds_on(&Base { table: Table::HybridGpt, numbers: (15, 1), fat, fat_size: 40, ..Base::default() });
+    assert_builds_on(&Base {
+        table: Table::HybridGpt,
+        numbers: (15, 1),
+        fat,
+        fat_size: 40,
+        ..Base::default()
+    });
 }
 
 #[test]
-fn ext4_with_trixie_features() {
+fn builds_on_ext4_with_trixie_features() {
     let features = "orphan_file,metadata_csum_seed,64bit,metadata_csum";
-    builds_on(&Base { ext4: vec!["-b", "4096", "-I", "256", "-O", features], ..Base::default() });
+    assert_builds_on(&Base { ext4: vec!["-b", "4096", "-I", "256", "-O", features], ..Base::default() });
 }
 
 #[test]
-fn ext4_with_small_blocks() {
-    builds_on(&Base { ext4: vec!["-b", "1024"], ..Base::default() });
+fn builds_on_ext4_with_1k_blocks() {
+    assert_builds_on(&Base { ext4: vec!["-b", "1024"], ..Base::default() });
 }
 
 #[test]
-fn ext4_without_a_journal() {
-    builds_on(&Base { ext4: vec!["-b", "4096", "-O", "^has_journal"], ..Base::default() });
+fn builds_on_ext4_without_journal() {
+    assert_builds_on(&Base { ext4: vec!["-b", "4096", "-O", "^has_journal"], ..Base::default() });
 }
 
 #[test]
-fn ext4_without_checksums() {
-    builds_on(&Base { ext4: vec!["-b", "4096", "-O", "^metadata_csum,^64bit"], ..Base::default() });
+fn builds_on_ext4_without_metadata_checksums() {
+    assert_builds_on(&Base { ext4: vec!["-b", "4096", "-O", "^metadata_csum,^64bit"], ..Base::default() });
 }
 
 #[test]
-fn ext4_without_flex_groups() {
-    builds_on(&Base { ext4: vec!["-b", "1024", "-O", "^flex_bg,^resize_inode"], ..Base::default() });
+fn builds_on_ext4_without_flex_bg() {
+    assert_builds_on(&Base { ext4: vec!["-b", "1024", "-O", "^flex_bg,^resize_inode"], ..Base::default() });
 }
 
 #[test]
 fn linux_mounts_and_writes_the_image() {
     if !is_root() {
-        return eprintln!("not tried: only root can mount");
+        return eprintln!("not tested: only root can mount");
     }
     if !(have(&MAKERS) && have(&JUDGES)) {
         return;
@@ -131,28 +138,32 @@ fn linux_mounts_and_writes_the_image() {
     let features = "orphan_file,metadata_csum_seed,64bit,metadata_csum";
     let sandbox = Sandbox::alone();
     let base = Base { ext4: vec!["-b", "4096", "-O", features], ..Base::default() };
-    publish(&base.make(&sandbox.path("work"), "base.img"));
+    write_checksum(&base.make(&sandbox.path("work"), "base.img"));
     build(&sandbox, "base.img", &[]).ok();
     let built = sandbox.work("out/magi-caspar.img");
     let point = sandbox.path("mounted");
-    fs::create_dir(&point).expect("a folder");
+    fs::create_dir(&point).expect("create the folder");
     let offset = Image::open(&built).ext4_start();
     let options = format!("loop,offset={offset},sizelimit={}", base.ext4_size << 20);
-    let output = command("mount").args(["-o", &options, arg(&built), arg(&point)]).output().expect("mount");
+    let output =
+        command("mount").args(["-o", &options, arg(&built), arg(&point)]).output().expect("run mount");
     if !output.status.success() {
-        return eprintln!("not tried: this system doesn't let root mount: {}", said(&output));
+        return eprintln!("not tested: this system doesn't let root mount: {}", said(&output));
     }
     let mounted = Mounted(point);
-    assert_eq!(fs::read_to_string(mounted.0.join("etc/hostname")).expect("a name"), "caspar\n");
-    assert_eq!(fs::read(mounted.0.join("usr/local/bin/k3s")).expect("a binary"), binary());
-    assert_eq!(fs::read_link(mounted.0.join("usr/local/bin/kubectl")).expect("a link"), Path::new("k3s"));
-    fs::write(mounted.0.join("var/log/used"), vec![7; 3 << 20]).expect("room");
-    fs::remove_file(mounted.0.join("usr/local/bin/k3s")).expect("its removal");
+    assert_eq!(fs::read_to_string(mounted.0.join("etc/hostname")).expect("read the hostname"), "caspar\n");
+    assert_eq!(fs::read(mounted.0.join("usr/local/bin/k3s")).expect("read the binary"), k3s_binary());
+    assert_eq!(
+        fs::read_link(mounted.0.join("usr/local/bin/kubectl")).expect("read the symlink"),
+        Path::new("k3s")
+    );
+    fs::write(mounted.0.join("var/log/used"), vec![7; 3 << 20]).expect("write a file");
+    fs::remove_file(mounted.0.join("usr/local/bin/k3s")).expect("remove the file");
     drop(mounted);
     Image::open(&built).judge();
 }
 
-/// Unmounts, also when a test fails.
+/// A mount point; unmounted on drop, also if the test fails.
 struct Mounted(PathBuf);
 
 impl Drop for Mounted {
@@ -162,18 +173,18 @@ impl Drop for Mounted {
 }
 
 #[test]
-fn every_container_gives_the_same_image() {
+fn every_compression_of_the_base_gives_the_same_image() {
     if !(have(&MAKERS) && have(&["xz", "gzip", "zstd", "tar"])) {
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("create a temporary folder");
     let raw = Base::default().make(folder.path(), "base.img");
     let built_from = |base: &Path| {
         let sandbox = Sandbox::alone();
-        publish(base);
+        write_checksum(base);
         build(&sandbox, arg(base), &[]).ok();
-        let manifest = fs::read(sandbox.work("out/magi-caspar.manifest.json")).expect("a manifest");
-        let manifest: serde_json::Value = serde_json::from_slice(&manifest).expect("JSON");
+        let manifest = fs::read(sandbox.work("out/magi-caspar.manifest.json")).expect("read the manifest");
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).expect("parse the manifest");
         assert_eq!(manifest["base"]["sha256"], sha256(base), "{}", base.display());
         assert_eq!(manifest["base"]["raw_sha256"], sha256(&raw), "{}", base.display());
         sha256(&sandbox.work("out/magi-caspar.img"))
@@ -185,13 +196,13 @@ fn every_container_gives_the_same_image() {
 }
 
 /// A server with a packed base and its checksum.
-fn published() -> Option<(Server, Vec<u8>)> {
+fn server_with_base() -> Option<(Server, Vec<u8>)> {
     if !(have(&MAKERS) && have(&["xz"])) {
         return None;
     }
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("create a temporary folder");
     let packed = pack(&Base::default().make(folder.path(), "base.img"), "xz");
-    let bytes = fs::read(&packed).expect("the base");
+    let bytes = fs::read(&packed).expect("read the base");
     let server = Server::start();
     server.on("/base.img.xz", Reply::Content(bytes.clone()));
     let sums = format!("{}  base.img.xz\n", sha256(&packed));
@@ -200,28 +211,28 @@ fn published() -> Option<(Server, Vec<u8>)> {
 }
 
 #[test]
-fn url_with_checksum_file_then_offline() {
-    let Some((server, _)) = published() else { return };
+fn downloaded_base_is_reused_offline() {
+    let Some((server, _)) = server_with_base() else { return };
     let sandbox = Sandbox::alone();
     let url = server.url("/base.img.xz");
     build(&sandbox, &url, &[]).ok();
     assert_eq!(server.asked(), ["/base.img.xz.sha256", "/base.img.xz"]);
     let first = sha256(&sandbox.work("out/magi-caspar.img"));
-    let lock = fs::read_to_string(sandbox.work("magi.lock")).expect("a lock");
+    let lock = fs::read_to_string(sandbox.work("magi.lock")).expect("read the lock file");
     assert!(lock.contains(&url), "{lock}");
-    fs::remove_dir_all(sandbox.work("out")).expect("the output");
+    fs::remove_dir_all(sandbox.work("out")).expect("remove the output");
     build(&sandbox, &url, &["--offline"]).ok();
     assert_eq!(sha256(&sandbox.work("out/magi-caspar.img")), first);
-    // Online again: no request for what the cache and the lock have.
+    // An online build also uses the cache and the lock file, and sends no request.
     build(&sandbox, &url, &[]).ok();
     assert_eq!(server.asked().len(), 2, "{:?}", server.asked());
 }
 
 #[test]
 fn offline_build_works_after_fetch() {
-    let Some((server, _)) = published() else { return };
+    let Some((server, _)) = server_with_base() else { return };
     let sandbox = Sandbox::alone();
-    sandbox.write("work/k3s", binary());
+    sandbox.write("work/k3s", k3s_binary());
     profile(&server.url("/base.img.xz")).write(&sandbox);
     let fetched = sandbox.run(&["fetch", "-p", "magi.toml"]).ok();
     assert_eq!((fetched.stdout.as_str(), sandbox.out().len()), ("", 0));
@@ -232,7 +243,7 @@ fn offline_build_works_after_fetch() {
 
 #[test]
 fn interrupted_download_is_resumed() {
-    let Some((server, bytes)) = published() else { return };
+    let Some((server, bytes)) = server_with_base() else { return };
     let half = bytes.len() / 2;
     server.on("/base.img.xz", Reply::CutOnce(bytes, half));
     let sandbox = Sandbox::alone();
@@ -242,12 +253,12 @@ fn interrupted_download_is_resumed() {
 }
 
 #[test]
-fn redirect_with_pinned_hash() {
-    let Some((server, bytes)) = published() else { return };
+fn redirect_is_followed_with_pinned_hash() {
+    let Some((server, bytes)) = server_with_base() else { return };
     server.on("/latest", Reply::Redirect(server.url("/base.img.xz")));
     let sandbox = Sandbox::alone();
     let file = sandbox.write("base", bytes);
-    sandbox.write("work/k3s", binary());
+    sandbox.write("work/k3s", k3s_binary());
     profile(&server.url("/latest")).pin(&sha256(&file)).write(&sandbox);
     sandbox.run(&["build", "--all", "-p", "magi.toml"]).ok();
     assert_eq!(server.asked(), ["/latest", "/base.img.xz"]);
@@ -255,7 +266,7 @@ fn redirect_with_pinned_hash() {
 
 #[test]
 fn missing_checksum_needs_the_insecure_option() {
-    let Some((server, _)) = published() else { return };
+    let Some((server, _)) = server_with_base() else { return };
     server.on("/base.img.xz.sha256", Reply::Status(404));
     let sandbox = Sandbox::alone();
     build(&sandbox, &server.url("/base.img.xz"), &["--insecure-no-checksum"]).ok();
