@@ -1,5 +1,5 @@
-# Shell for make-sample: what the trees of all families have in common, being Debian systems. Sourced; a family's script
-# sets kernel (a version) and packages.
+# Shell for make-sample: what the file systems of all families have in common, since all are Debian. Sourced; a family's
+# script sets kernel (a version) and packages.
 # shellcheck shell=bash disable=SC2154
 
 top_level() {
@@ -100,26 +100,108 @@ package_database() {
 	head -c 300000 /dev/zero | tr '\0' '#' | file /usr/share/doc/placeholder-of-many-blocks
 }
 
-# What the two families of Debian 13 share.
-trixie_release() {
-	file /usr/lib/os-release <<-END
-		PRETTY_NAME="Debian GNU/Linux 13 (trixie)"
-		NAME="Debian GNU/Linux"
-		VERSION_ID="13"
-		VERSION="13 (trixie)"
-		VERSION_CODENAME=trixie
-		DEBIAN_VERSION_FULL=13.8
-		ID=debian
-		HOME_URL="https://www.debian.org/"
-		SUPPORT_URL="https://www.debian.org/support"
-		BUG_REPORT_URL="https://bugs.debian.org/"
-	END
+# passwd <LINES: the accounts of every Debian system, then LINES.
+passwd() {
+	{
+		cat <<-END
+			root:x:0:0:root:/root:/bin/bash
+			daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
+			bin:x:2:2:bin:/bin:/usr/sbin/nologin
+			sys:x:3:3:sys:/dev:/usr/sbin/nologin
+			mail:x:8:8:mail:/var/mail:/usr/sbin/nologin
+			www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
+			_apt:x:42:65534::/nonexistent:/usr/sbin/nologin
+			nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+			systemd-network:x:998:998:systemd Network Management:/:/usr/sbin/nologin
+		END
+		cat
+	} | file /etc/passwd
+}
+
+# groups NAME:GID[:MEMBER]…
+groups() { printf '%s:\n' "$@" | sed 's/:/:x:/; s/:\([a-z]*\):$/:\1/' | file /etc/group; }
+
+# shadow DAY ROOT SERVICE… <LINES: ROOT is the password field of root, DAY that of the last change, in days since 1970;
+# LINES go to the end.
+shadow() {
+	local day=$1 root=$2
+	shift 2
+	{
+		echo "root:$root:$day:0:99999:7:::"
+		printf "%s:*:$day:0:99999:7:::\n" daemon bin sys mail www-data _apt nobody
+		printf "%s:!*:$day::::::\n" "$@"
+		cat
+	} | file /etc/shadow 640 0 42
+	printf 'root:*::\nshadow:*::\n' | file /etc/gshadow 640 0 42
+}
+
+# hosts <LINES
+hosts() {
+	{
+		printf '127.0.0.1\tlocalhost\n::1\t\tlocalhost ip6-localhost ip6-loopback\n'
+		printf 'ff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n'
+		cat
+	} | file /etc/hosts
+}
+
+# release VERSION CODENAME FULL <LINES: LINES go into os-release.
+release() {
+	{
+		printf 'PRETTY_NAME="Debian GNU/Linux %s (%s)"\nNAME="Debian GNU/Linux"\n' "$1" "$2"
+		printf 'VERSION_ID="%s"\nVERSION="%s (%s)"\nVERSION_CODENAME=%s\n' "$1" "$1" "$2" "$2"
+		cat
+		printf 'ID=debian\nHOME_URL="https://www.debian.org/"\nSUPPORT_URL="https://www.debian.org/support"\n'
+		echo 'BUG_REPORT_URL="https://bugs.debian.org/"'
+	} | file /usr/lib/os-release
 	link /etc/os-release ../usr/lib/os-release
-	echo 13.8 | file /etc/debian_version
-	dirs /etc/profile.d /etc/skel /etc/security /etc/pam.d /etc/cron.d /etc/cron.daily /etc/default /etc/modules-load.d \
-		/etc/modprobe.d /etc/sysctl.d /etc/initramfs-tools /etc/initramfs-tools/conf.d
+	echo "$3" | file /etc/debian_version
+}
+
+shell_startup_files() {
 	printf '# ~/.bashrc: read by bash for shells that are not login shells.\n' | file /root/.bashrc
 	printf '# ~/.profile: read by login shells.\n' | file /root/.profile
+}
+
+# What the two families of Debian 13 have in common.
+trixie_release() {
+	echo DEBIAN_VERSION_FULL=13.8 | release 13 trixie 13.8
+	dirs /etc/profile.d /etc/skel /etc/security /etc/pam.d /etc/cron.d /etc/cron.daily /etc/default /etc/modules-load.d \
+		/etc/modprobe.d /etc/sysctl.d /etc/initramfs-tools /etc/initramfs-tools/conf.d
+	shell_startup_files
+}
+
+# sshd_config ENVIRONMENT: the names that a client may set.
+sshd_config() {
+	file /etc/ssh/sshd_config <<-END
+		# Settings of the ssh server; the first value found for a setting holds.
+		Include /etc/ssh/sshd_config.d/*.conf
+
+		#PermitRootLogin prohibit-password
+		#PasswordAuthentication yes
+		KbdInteractiveAuthentication no
+		UsePAM yes
+		X11Forwarding yes
+		PrintMotd no
+		AcceptEnv $1
+		Subsystem sftp /usr/lib/openssh/sftp-server
+	END
+}
+
+# firmware_config <LINES: config.txt in the current folder.
+firmware_config() { { echo '# Sample base: what the firmware of a Pi would read.'; cat; } >config.txt; }
+
+# upstream_config: config.txt as Debian's raspi-firmware writes it.
+upstream_config() {
+	printf 'arm_64bit=1\nenable_uart=1\nupstream_kernel=1\n\nkernel=vmlinuz-%s\ninitramfs initrd.img-%s\n' \
+		"$kernel" "$kernel" | firmware_config
+}
+
+# firmware_placeholders NAME…: in the current folder.
+firmware_placeholders() {
+	local name
+	for name in "$@"; do
+		echo "$name: placeholder of magi-image's sample base; nothing of this image boots" >"$name"
+	done
 }
 
 # trixie_sources MIRROR SECURITY TYPES SUITES: deb822, with a URI for each of the two archives.

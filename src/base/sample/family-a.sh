@@ -8,73 +8,29 @@ kernel=6.1.0-13-arm64
 disk_mib=224 fat_start_sector=8192 fat_mib=64 root_mib=152
 
 accounts() {
-	file /etc/passwd <<-END
-		root:x:0:0:root:/root:/bin/bash
-		daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
-		bin:x:2:2:bin:/bin:/usr/sbin/nologin
-		sys:x:3:3:sys:/dev:/usr/sbin/nologin
-		mail:x:8:8:mail:/var/mail:/usr/sbin/nologin
-		www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
-		_apt:x:42:65534::/nonexistent:/usr/sbin/nologin
-		nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
-		systemd-network:x:998:998:systemd Network Management:/:/usr/sbin/nologin
+	passwd <<-END
 		systemd-timesync:x:997:997:systemd Time Synchronization:/:/usr/sbin/nologin
 		messagebus:x:100:102::/nonexistent:/usr/sbin/nologin
 		sshd:x:101:65534::/run/sshd:/usr/sbin/nologin
 	END
-	file /etc/group <<-END
-		root:x:0:
-		daemon:x:1:
-		bin:x:2:
-		sys:x:3:
-		adm:x:4:
-		mail:x:8:
-		sudo:x:27:
-		www-data:x:33:
-		shadow:x:42:
-		staff:x:50:
-		users:x:100:
-		systemd-journal:x:999:
-		systemd-network:x:998:
-		systemd-timesync:x:997:
-		messagebus:x:102:
-		nogroup:x:65534:
-	END
-	# root's password is empty, as the real images have it.
-	{
-		echo 'root::19670:0:99999:7:::'
-		printf '%s:*:19670:0:99999:7:::\n' daemon bin sys mail www-data _apt nobody
-		printf '%s:!*:19670::::::\n' systemd-network systemd-timesync messagebus sshd
-	} | file /etc/shadow 640 0 42
-	printf 'root:*::\nshadow:*::\n' | file /etc/gshadow 640 0 42
+	groups root:0 daemon:1 bin:2 sys:3 adm:4 mail:8 sudo:27 www-data:33 shadow:42 staff:50 users:100 \
+		systemd-journal:999 systemd-network:998 systemd-timesync:997 messagebus:102 nogroup:65534
+	# root's password is empty, as in the real images.
+	shadow 19670 '' systemd-network systemd-timesync messagebus sshd </dev/null
 }
 
 identity() {
 	echo rpi_4-sample | file /etc/hostname
-	printf '127.0.0.1\tlocalhost\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n' |
-		file /etc/hosts
+	hosts </dev/null
 	printf 'LABEL=RASPIROOT / ext4 rw 0 1\nLABEL=RASPIFIRM /boot/firmware vfat rw 0 2\n' | file /etc/fstab
-	file /usr/lib/os-release <<-END
-		PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
-		NAME="Debian GNU/Linux"
-		VERSION_ID="12"
-		VERSION="12 (bookworm)"
-		VERSION_CODENAME=bookworm
-		ID=debian
-		HOME_URL="https://www.debian.org/"
-		SUPPORT_URL="https://www.debian.org/support"
-		BUG_REPORT_URL="https://bugs.debian.org/"
-	END
-	link /etc/os-release ../usr/lib/os-release
-	echo 12.2 | file /etc/debian_version
+	release 12 bookworm 12.2 </dev/null
 	echo 'magi-image sample base: not a real image' | file /etc/raspi-image-id
 	echo uninitialized | file /etc/machine-id
 	link /etc/localtime /usr/share/zoneinfo/Etc/UTC
 	echo Etc/UTC | file /etc/timezone
 	printf 'root:\t*:::\n' | file /etc/subuid
 	dirs /etc/profile.d /etc/skel /etc/security /etc/pam.d /etc/cron.d /etc/cron.daily
-	printf '# ~/.bashrc: read by bash for shells that are not login shells.\n' | file /root/.bashrc
-	printf '# ~/.profile: read by login shells.\n' | file /root/.profile
+	shell_startup_files
 }
 
 network() {
@@ -82,19 +38,7 @@ network() {
 	printf '# Interfaces are described in the files of the folder beside this one.\nsource /etc/network/interfaces.d/*\n' |
 		file /etc/network/interfaces
 	printf 'auto eth0\n\niface eth0 inet dhcp\niface eth0 inet6 auto\n' | file /etc/network/interfaces.d/eth0
-	file /etc/ssh/sshd_config <<-END
-		# Settings of the ssh server; the first value found for a setting holds.
-		Include /etc/ssh/sshd_config.d/*.conf
-
-		#PermitRootLogin prohibit-password
-		#PasswordAuthentication yes
-		KbdInteractiveAuthentication no
-		UsePAM yes
-		X11Forwarding yes
-		PrintMotd no
-		AcceptEnv LANG LC_*
-		Subsystem sftp /usr/lib/openssh/sftp-server
-	END
+	sshd_config 'LANG LC_*'
 	file /etc/nftables.conf 755 <<-END
 		#!/usr/sbin/nft -f
 
@@ -198,14 +142,11 @@ tree() {
 }
 
 fat_files() {
-	local name
 	cp "$here/sysconf.txt" .
-	printf '# Sample base: what the firmware of a Pi would read.\narm_64bit=1\nenable_uart=1\nupstream_kernel=1\n\nkernel=vmlinuz-%s\ninitramfs initrd.img-%s\n' \
-		"$kernel" "$kernel" >config.txt
+	upstream_config
 	echo 'console=tty0 console=ttyS1,115200 root=LABEL=RASPIROOT rw fsck.repair=yes net.ifnames=0  cma=64M rootwait ' >cmdline.txt
-	for name in "vmlinuz-$kernel" "initrd.img-$kernel" bcm2711-rpi-4-b.dtb bcm2837-rpi-3-b.dtb bootcode.bin start4.elf fixup4.dat; do
-		echo "$name: placeholder of magi-image's sample base; nothing of this image boots" >"$name"
-	done
+	firmware_placeholders "vmlinuz-$kernel" "initrd.img-$kernel" bcm2711-rpi-4-b.dtb bcm2837-rpi-3-b.dtb bootcode.bin \
+		start4.elf fixup4.dat
 }
 
 disk() {

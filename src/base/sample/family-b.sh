@@ -14,54 +14,22 @@ root_partuuid=6d616769-0000-4000-8000-000000000006
 
 # No account that logs in: systemd-firstboot asks for root's password where the field is `!unprovisioned`.
 accounts() {
-	file /etc/passwd <<-END
-		root:x:0:0:root:/root:/bin/bash
-		daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
-		bin:x:2:2:bin:/bin:/usr/sbin/nologin
-		sys:x:3:3:sys:/dev:/usr/sbin/nologin
-		mail:x:8:8:mail:/var/mail:/usr/sbin/nologin
-		www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
-		_apt:x:42:65534::/nonexistent:/usr/sbin/nologin
-		nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
-		systemd-network:x:998:998:systemd Network Management:/:/usr/sbin/nologin
+	passwd <<-END
 		systemd-resolve:x:991:991:systemd Resolver:/:/usr/sbin/nologin
 		systemd-timesync:x:990:990:systemd Time Synchronization:/:/usr/sbin/nologin
 		messagebus:x:989:989:System Message Bus:/nonexistent:/usr/sbin/nologin
 		polkitd:x:988:988:User for polkitd:/:/usr/sbin/nologin
 	END
-	file /etc/group <<-END
-		root:x:0:
-		daemon:x:1:
-		bin:x:2:
-		sys:x:3:
-		adm:x:4:
-		mail:x:8:
-		sudo:x:27:
-		www-data:x:33:
-		shadow:x:42:
-		staff:x:50:
-		users:x:100:
-		systemd-journal:x:999:
-		systemd-network:x:998:
-		systemd-resolve:x:991:
-		systemd-timesync:x:990:
-		messagebus:x:989:
-		polkitd:x:988:
-		nogroup:x:65534:
-	END
-	{
-		echo 'root:!unprovisioned:20758:0:99999:7:::'
-		printf '%s:*:20758:0:99999:7:::\n' daemon bin sys mail www-data _apt nobody
-		printf '%s:!*:20758::::::\n' systemd-network systemd-resolve systemd-timesync messagebus polkitd
-	} | file /etc/shadow 640 0 42
-	printf 'root:*::\nshadow:*::\n' | file /etc/gshadow 640 0 42
+	groups root:0 daemon:1 bin:2 sys:3 adm:4 mail:8 sudo:27 www-data:33 shadow:42 staff:50 users:100 \
+		systemd-journal:999 systemd-network:998 systemd-resolve:991 systemd-timesync:990 messagebus:989 polkitd:988 \
+		nogroup:65534
+	shadow 20758 '!unprovisioned' systemd-network systemd-resolve systemd-timesync messagebus polkitd </dev/null
 	dir /root/.ssh 700
 }
 
 identity() {
 	printf '' | file /etc/hostname
-	printf '127.0.0.1\tlocalhost\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n' |
-		file /etc/hosts
+	hosts </dev/null
 	file /etc/fstab <<-END
 		PARTUUID=$root_partuuid / ext4 rw,discard,errors=remount-ro,x-systemd.growfs 0 1
 		PARTUUID=$fat_partuuid /boot/firmware vfat defaults,umask=077 0 2
@@ -169,15 +137,11 @@ tree() {
 }
 
 fat_files() {
-	local name
-	printf '# Sample base: what the firmware of a Pi would read.\narm_64bit=1\nenable_uart=1\nupstream_kernel=1\n\nkernel=vmlinuz-%s\ninitramfs initrd.img-%s\n' \
-		"$kernel" "$kernel" >config.txt
+	upstream_config
 	echo "console=tty0 root=PARTUUID=$root_partuuid" >cmdline.txt
 	mkdir overlays
-	for name in "vmlinuz-$kernel" "initrd.img-$kernel" bcm2711-rpi-4-b.dtb bcm2837-rpi-3-b.dtb bootcode.bin start4.elf \
-		fixup4.dat overlays/README.md; do
-		echo "$name: placeholder of magi-image's sample base; nothing of this image boots" >"$name"
-	done
+	firmware_placeholders "vmlinuz-$kernel" "initrd.img-$kernel" bcm2711-rpi-4-b.dtb bcm2837-rpi-3-b.dtb bootcode.bin \
+		start4.elf fixup4.dat overlays/README.md
 }
 
 # A GPT with a hybrid MBR. sgdisk leaves two slots of that as the real image doesn't have them: the FAT's type, and the

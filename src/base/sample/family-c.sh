@@ -11,33 +11,17 @@ disk_id=6d616769
 
 # The user pi can't log in before the first-user dialog has renamed it.
 accounts() {
-	local groups=adm:4,dialout:20,cdrom:24,sudo:27,audio:29,video:44,plugdev:46,games:60,users:100,input:995,render:992,netdev:103,gpio:986,i2c:987,spi:985
-	file /etc/passwd <<-END
-		root:x:0:0:root:/root:/bin/bash
-		daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
-		bin:x:2:2:bin:/bin:/usr/sbin/nologin
-		sys:x:3:3:sys:/dev:/usr/sbin/nologin
-		mail:x:8:8:mail:/var/mail:/usr/sbin/nologin
-		www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin
-		_apt:x:42:65534::/nonexistent:/usr/sbin/nologin
-		nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
-		systemd-network:x:998:998:systemd Network Management:/:/usr/sbin/nologin
+	passwd <<-END
 		systemd-timesync:x:990:990:systemd Time Synchronization:/:/usr/sbin/nologin
 		messagebus:x:989:989:System Message Bus:/nonexistent:/usr/sbin/nologin
 		sshd:x:984:65534:sshd user:/run/sshd:/usr/sbin/nologin
 		pi:x:1000:1000:,,,:/home/pi:/bin/bash
 	END
-	{
-		printf '%s:\n' root:x:0 daemon:x:1 bin:x:2 sys:x:3 mail:x:8 www-data:x:33 shadow:x:42 staff:x:50 systemd-journal:x:999 \
-			systemd-network:x:998 systemd-timesync:x:990 messagebus:x:989 nogroup:x:65534 pi:x:1000
-		echo "$groups" | tr , '\n' | sed 's/\(.*\):\(.*\)/\1:x:\2:pi/'
-	} | file /etc/group
-	{
-		printf '%s:*:20758:0:99999:7:::\n' root daemon bin sys mail www-data _apt nobody
-		printf '%s:!*:20758::::::\n' systemd-network systemd-timesync messagebus sshd
-		echo 'pi:*:20758:0:99999:7:::'
-	} | file /etc/shadow 640 0 42
-	printf 'root:*::\nshadow:*::\n' | file /etc/gshadow 640 0 42
+	groups root:0 daemon:1 bin:2 sys:3 mail:8 www-data:33 shadow:42 staff:50 systemd-journal:999 systemd-network:998 \
+		systemd-timesync:990 messagebus:989 nogroup:65534 pi:1000 adm:4:pi dialout:20:pi cdrom:24:pi sudo:27:pi audio:29:pi \
+		video:44:pi plugdev:46:pi games:60:pi users:100:pi input:995:pi render:992:pi netdev:103:pi gpio:986:pi i2c:987:pi \
+		spi:985:pi
+	echo 'pi:*:20758:0:99999:7:::' | shadow 20758 '*' systemd-network systemd-timesync messagebus sshd
 	printf 'pi:100000:65536\n' | file /etc/subuid
 	printf 'pi:100000:65536\n' | file /etc/subgid
 	dir /home/pi 700 1000 1000
@@ -50,8 +34,7 @@ issue() { printf 'Raspberry Pi reference 2026-11-01\nSample base of magi-image: 
 identity() {
 	issue | file /etc/rpi-issue
 	echo raspberrypi | file /etc/hostname
-	printf '127.0.0.1\tlocalhost\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n\n127.0.1.1\traspberrypi\n' |
-		file /etc/hosts
+	printf '\n127.0.1.1\traspberrypi\n' | hosts
 	file /etc/fstab <<-END
 		proc            /proc           proc    defaults          0       0
 		PARTUUID=$disk_id-01  /boot/firmware  vfat    defaults          0       2
@@ -73,19 +56,7 @@ network() {
 	# The old names of network interfaces: eth0, wlan0.
 	link /etc/systemd/network/99-default.link /dev/null
 	link /etc/systemd/network/73-usb-net-by-mac.link /dev/null
-	file /etc/ssh/sshd_config <<-END
-		# Settings of the ssh server; the first value found for a setting holds.
-		Include /etc/ssh/sshd_config.d/*.conf
-
-		#PermitRootLogin prohibit-password
-		#PasswordAuthentication yes
-		KbdInteractiveAuthentication no
-		UsePAM yes
-		X11Forwarding yes
-		PrintMotd no
-		AcceptEnv LANG LC_* COLORTERM NO_COLOR
-		Subsystem sftp /usr/lib/openssh/sftp-server
-	END
+	sshd_config 'LANG LC_* COLORTERM NO_COLOR'
 	echo 'Banner /usr/share/userconf-pi/sshd_banner' | file /etc/ssh/sshd_config.d/rename_user.conf
 }
 
@@ -172,19 +143,16 @@ tree() {
 }
 
 fat_files() {
-	local name
-	printf '# Sample base: what the firmware of a Pi would read.\ndtparam=audio=on\nauto_initramfs=1\ndtoverlay=vc4-kms-v3d\ndisable_fw_kms_setup=1\narm_64bit=1\narm_boost=1\n\n[cm4]\notg_mode=1\n\n[cm5]\ndtoverlay=dwc2,dr_mode=host\n\n[all]\n' \
-		>config.txt
+	printf 'dtparam=audio=on\nauto_initramfs=1\ndtoverlay=vc4-kms-v3d\ndisable_fw_kms_setup=1\narm_64bit=1\narm_boost=1\n\n[cm4]\notg_mode=1\n\n[cm5]\ndtoverlay=dwc2,dr_mode=host\n\n[all]\n' |
+		firmware_config
 	echo "console=serial0,115200 console=tty1 root=PARTUUID=$disk_id-02 rootfstype=ext4 fsck.repair=yes rootwait resize" >cmdline.txt
 	issue >issue.txt
 	printf 'dsmode: local\ninstance_id: rpios-image\n' >meta-data
 	printf '#cloud-config\n\n# Settings for the first boot; all of them are comments.\n#hostname: raspberrypi\n' >user-data
 	printf '# Network settings for the first boot; all of them are comments.\n#network:\n#  version: 2\n' >network-config
 	mkdir overlays
-	for name in kernel8.img kernel_2712.img initramfs8 initramfs_2712 bcm2710-rpi-3-b.dtb bcm2711-rpi-4-b.dtb \
-		bcm2712-rpi-5-b.dtb bootcode.bin start4.elf fixup4.dat overlays/README; do
-		echo "$name: placeholder of magi-image's sample base; nothing of this image boots" >"$name"
-	done
+	firmware_placeholders kernel8.img kernel_2712.img initramfs8 initramfs_2712 bcm2710-rpi-3-b.dtb bcm2711-rpi-4-b.dtb \
+		bcm2712-rpi-5-b.dtb bootcode.bin start4.elf fixup4.dat overlays/README
 }
 
 disk() {
