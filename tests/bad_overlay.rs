@@ -536,3 +536,25 @@ fn included_files_with_another_extension_are_refused() {
     hint: rename it
     ");
 }
+
+#[test]
+fn kernel_words_and_firmware_lines_are_checked() {
+    insta::assert_snapshot!(refused(&toml_with("[[kernel]]\nwords = [\"a=1 b\"]"), &[]), @"
+    error: `overlays/mine/overlay.toml` line 4: a word for the kernel must be ASCII without blanks
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(refused(&toml_with("[[kernel]]\nwords = [\"root=/dev/sda2\"]"), &[]), @"
+    error: `overlays/mine/overlay.toml` line 4: `root=` is set by the base image
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(refused(&toml_with("[[kernel]]\nword = [\"a\"]"), &[]), @"error: `overlays/mine/overlay.toml` line 3: `words` is missing");
+    let long = format!("[[firmware]]\nlines = [\"dtparam={}\"]", "x".repeat(91));
+    insta::assert_snapshot!(refused(&toml_with(&long), &[]), @"
+    error: `overlays/mine/overlay.toml` line 4: the firmware reads only 98 bytes of a line of `config.txt`
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+    insta::assert_snapshot!(refused(&toml_with("[[firmware]]\nlines = [\"a=1\\nb=2\"]"), &[]), @"
+    error: `overlays/mine/overlay.toml` line 4: a line of `config.txt` must be ASCII without line breaks
+    hint: `docs/overlays.md` lists what templates can use
+    ");
+}

@@ -88,8 +88,6 @@ fn debian_cloud_node_has_netplan_and_grow_root_step() {
 fn raspberry_pi_os_node_has_networkmanager_and_no_user_setup() {
     let Some((_sandbox, image)) = built(&raspberry_pi_os()) else { return };
     check_identity(&image);
-    let words = image.on_fat("cmdline.txt");
-    assert!(words.ends_with("cgroup_memory=1 cgroup_enable=memory\n"), "{words}");
     assert!(!image.has("/etc/default/raspi-extra-cmdline"));
     let connection = "/etc/NetworkManager/system-connections/magi-wired.nmconnection";
     assert!(image.cat(connection).contains("10.0.0.13/24"));
@@ -99,6 +97,48 @@ fn raspberry_pi_os_node_has_networkmanager_and_no_user_setup() {
     assert_eq!(image.link(ssh), "/usr/lib/systemd/system/ssh.service");
     assert!(image.has("/etc/cloud/cloud-init.disabled"));
     assert!(!image.has("/usr/local/lib/magi/firstboot.d/05-grow-root"));
+}
+
+/// `cmdline.txt`, `config.txt`, and the files that Debian regenerates them from; `None` without such a file.
+fn boot_settings(image: &Image) -> [Option<String>; 4] {
+    let on_root = |path: &str| image.has(path).then(|| image.cat(path));
+    let [words, lines] =
+        ["raspi-extra-cmdline", "raspi-firmware-custom"].map(|name| format!("/etc/default/{name}"));
+    [Some(image.on_fat("cmdline.txt")), Some(image.on_fat("config.txt")), on_root(&words), on_root(&lines)]
+}
+
+#[test]
+fn kernel_words_and_firmware_lines_of_overlays_are_written_where_they_last() {
+    if !have(&JUDGES) {
+        return;
+    }
+    let overlay = "summary = \"x\"\n[[kernel]]\nwords = [\"panic=5\", \"{{ '' }}\"]\n\
+                   [[firmware]]\nlines = [\"dtoverlay=disable-wifi\"]\n\
+                   [[firmware]]\nlines = [\"never=1\"]\nwhen = \"false\"\n";
+    for (sample, is_regenerated) in [("sample", true), ("sample-b", true), ("sample-c", false)] {
+        let sandbox = Sandbox::new();
+        sandbox.write("work/overlays/board/overlay.toml", overlay);
+        Profile::small(&["board"]).base(sample).write(&sandbox);
+        sandbox.run(&["build", "--all", "-p", "magi.toml", "-q"]).ok();
+        let image = Image::open(&sandbox.work("out/magi-caspar.img"));
+        image.judge();
+        let [cmdline, config, words, lines] = boot_settings(&image).map(Option::unwrap_or_default);
+        assert!(cmdline.lines().next().is_some_and(|line| line.ends_with(" panic=5")), "{sample}: {cmdline}");
+        assert!(config.ends_with("\ndtoverlay=disable-wifi\n"), "{sample}: {config}");
+        assert!(!config.contains("never"));
+        assert_eq!(words.contains("panic=5"), is_regenerated, "{sample}: {words}");
+        assert_eq!(lines, if is_regenerated { "dtoverlay=disable-wifi\n" } else { "" }, "{sample}");
+    }
+}
+
+#[test]
+fn memory_cgroup_is_enabled_where_the_kernel_leaves_it_off() {
+    for (sample, is_off) in [("sample", false), ("sample-b", false), ("sample-c", true)] {
+        let sandbox = Sandbox::new();
+        Profile::small(&["k3s"]).base(sample).write(&sandbox);
+        let plan = sandbox.run(&["plan", "--all", "-p", "magi.toml", "--json"]).ok().stdout;
+        assert_eq!(plan.contains("cgroup_memory=1 cgroup_enable=memory"), is_off, "{sample}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod catalog;
 mod download;
 mod expected;
 mod family;
+pub(crate) mod firmware_config;
 pub(crate) mod kernel_words;
 pub(crate) mod layout;
 mod list;

@@ -1,31 +1,25 @@
 //! The edits that a node needs because of its base, whatever the overlays are.
 
-use crate::plan::{Action, Area, BaseFacts, Edit, Patch};
+use super::boot_settings;
+use crate::plan::{Action, Area, BaseFacts, Edit};
 
 /// The owner of these edits, in messages.
 const BASE: &str = "base";
 
 /// Kernel words where they last, and units that must or must not run.
 pub(super) fn edits(base: &BaseFacts) -> Vec<Edit> {
-    let mut edits = Vec::new();
-    if !base.kernel_words.is_empty() {
-        let words: Vec<String> = base.kernel_words.iter().map(|&word| word.to_owned()).collect();
-        let lasting = base.kernel_words_file.map(|path| (Area::Root, path));
-        for (area, path) in [(Area::Boot, "/cmdline.txt")].into_iter().chain(lasting) {
-            edits.push(edit(area, path.into(), Action::Patch(Patch::KernelWords(words.clone()))));
-        }
-    }
+    let words: Vec<String> = base.kernel_words.iter().map(|&word| word.to_owned()).collect();
+    let mut edits = boot_settings::kernel_words(base, BASE, &words);
     for unit in base.masked_units {
-        let action = Action::Symlink { target: "/dev/null".into() };
-        edits.push(edit(Area::Root, format!("/etc/systemd/system/{unit}"), action));
+        edits.push(link(format!("/etc/systemd/system/{unit}"), "/dev/null".into()));
     }
     for (target, unit) in base.enabled_units {
-        let action = Action::Symlink { target: format!("/usr/lib/systemd/system/{unit}") };
-        edits.push(edit(Area::Root, format!("/etc/systemd/system/{target}.wants/{unit}"), action));
+        let path = format!("/etc/systemd/system/{target}.wants/{unit}");
+        edits.push(link(path, format!("/usr/lib/systemd/system/{unit}")));
     }
     edits
 }
 
-fn edit(area: Area, path: String, action: Action) -> Edit {
-    Edit { area, path, overlay: BASE.into(), action, secret: false }
+fn link(path: String, target: String) -> Edit {
+    Edit { area: Area::Root, path, overlay: BASE.into(), action: Action::Symlink { target }, secret: false }
 }

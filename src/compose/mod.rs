@@ -2,6 +2,7 @@
 //! reads a file or knows disks.
 
 mod base_needs;
+mod boot_settings;
 mod conflicts;
 pub(crate) mod context;
 mod edits;
@@ -126,6 +127,7 @@ pub(crate) fn plan(
         edits.extend(overlay.included_files(included)?);
         edits.extend(overlay.dirs_and_links()?);
         edits.extend(overlay.patches()?);
+        edits.extend(overlay.boot_settings(inputs.base)?);
     }
     edits.sort_by(|a, b| a.key().cmp(&b.key()));
     edits.dedup_by(|later, earlier| conflicts::same_directory(later, earlier));

@@ -4,8 +4,8 @@ use regex::{Regex, RegexBuilder};
 
 use super::settings::{SettingSpec, SettingType};
 use super::spec::{
-    AttributesSpec, CheckSpec, DirSpec, FetchSpec, FileSpec, IncludeFormat, IncludeSpec, LinkSpec, NamesSpec,
-    OverlaySpec, PatchSpec, SumsSpec,
+    AttributesSpec, BootSpec, CheckSpec, DirSpec, FetchSpec, FileSpec, IncludeFormat, IncludeSpec, LinkSpec,
+    NamesSpec, OverlaySpec, PatchSpec, SumsSpec,
 };
 use crate::digest::Sha256;
 use crate::document::{DocumentError, Located, Section, SourceText};
@@ -30,6 +30,8 @@ pub(super) fn overlay_spec(source: &SourceText) -> Result<OverlaySpec> {
         dirs: each(&root, "dir", dir)?,
         links: each(&root, "link", link)?,
         patches: each(&root, "patch", patch)?,
+        kernel_words: each(&root, "kernel", |section| boot(section, "words"))?,
+        firmware_lines: each(&root, "firmware", |section| boot(section, "lines"))?,
         checks: each(&root, "check", check)?,
         secrets: each(&root, "secret", secret)?,
     };
@@ -164,6 +166,11 @@ fn patch(section: &Section<'_>) -> Result<PatchSpec> {
         required: section.boolean("required")?.is_none_or(|b| b.value),
         when: section.string("when")?,
     })
+}
+
+fn boot(section: &Section<'_>, key: &str) -> Result<BootSpec> {
+    let settings = section.strings(key)?.ok_or_else(|| section.error(format!("`{key}` is missing")))?;
+    Ok(BootSpec { settings, when: section.string("when")? })
 }
 
 fn check(section: &Section<'_>) -> Result<CheckSpec> {

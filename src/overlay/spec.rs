@@ -30,6 +30,10 @@ pub(crate) struct OverlaySpec {
     pub(crate) dirs: Vec<DirSpec>,
     pub(crate) links: Vec<LinkSpec>,
     pub(crate) patches: Vec<PatchSpec>,
+    /// Words of the kernel's command line.
+    pub(crate) kernel_words: Vec<BootSpec>,
+    /// Lines of `config.txt`, which the Pi's firmware reads.
+    pub(crate) firmware_lines: Vec<BootSpec>,
     pub(crate) checks: Vec<CheckSpec>,
     pub(crate) secrets: Vec<SecretSpec>,
 }
@@ -147,6 +151,14 @@ pub(crate) struct PatchSpec {
     pub(crate) replace: Template,
     /// Whether no match is an error.
     pub(crate) required: bool,
+    pub(crate) when: Option<Expression>,
+}
+
+/// `[[kernel]]` or `[[firmware]]`: settings that are read before the kernel runs.
+#[derive(Debug, Clone)]
+pub(crate) struct BootSpec {
+    /// Each one word or one line.
+    pub(crate) settings: Vec<Template>,
     pub(crate) when: Option<Expression>,
 }
 

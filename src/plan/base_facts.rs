@@ -30,6 +30,8 @@ pub(crate) struct BaseFacts {
     pub(crate) kernel_words: &'static [&'static str],
     /// The file on the root that kernel words must stand in as well, because the base regenerates `cmdline.txt`.
     pub(crate) kernel_words_file: Option<&'static str>,
+    /// The same for lines of `config.txt`.
+    pub(crate) firmware_lines_file: Option<&'static str>,
     /// Units that must not run.
     pub(crate) masked_units: &'static [&'static str],
     /// Units that must run, each with the target that wants it.

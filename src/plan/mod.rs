@@ -95,6 +95,8 @@ pub(crate) enum Patch {
     Sysconf(Vec<(&'static str, String)>),
     /// Adds words to the kernel's command line.
     KernelWords(Vec<String>),
+    /// Adds lines to `config.txt`, which the Pi's firmware reads.
+    FirmwareLines(Vec<String>),
 }
 
 impl Edit {

@@ -88,6 +88,7 @@ fn detail(action: &Action) -> Option<String> {
             Some(values.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", "))
         }
         Action::Patch(Patch::KernelWords(words)) => Some(words.join(" ")),
+        Action::Patch(Patch::FirmwareLines(lines)) => Some(lines.join(", ")),
         Action::Patch(Patch::Regex { pattern, replace, .. }) => Some(format!("{pattern} becomes {replace}")),
         Action::Directory(_) | Action::File(..) => None,
     }
@@ -158,6 +159,9 @@ fn leaf(edit: &Edit, name: &str) -> String {
         }
         Action::Patch(Patch::KernelWords(words)) => {
             let _ = write!(leaf, "  {}", words.join(" "));
+        }
+        Action::Patch(Patch::FirmwareLines(lines)) => {
+            let _ = write!(leaf, "  {}", lines.join(", "));
         }
         Action::Patch(Patch::Regex { .. }) | Action::File(..) => {}
     }

@@ -31,6 +31,7 @@ fn facts(evidence: &Evidence) -> BaseFacts {
         // port: with the word from the start, the port keeps one name.
         kernel_words: &["net.ifnames=0"],
         kernel_words_file: Some("/etc/default/raspi-extra-cmdline"),
+        firmware_lines_file: Some("/etc/default/raspi-firmware-custom"),
         masked_units: &[],
         enabled_units: &[],
     }

@@ -28,6 +28,7 @@ fn facts(evidence: &Evidence) -> BaseFacts {
         kernel_words: &[],
         // `rpi-reconfigure-raspi-firmware` regenerates `cmdline.txt` at first boot.
         kernel_words_file: Some("/etc/default/raspi-extra-cmdline"),
+        firmware_lines_file: Some("/etc/default/raspi-firmware-custom"),
         masked_units: &[],
         enabled_units: &[],
     }

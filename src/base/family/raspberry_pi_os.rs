@@ -40,10 +40,10 @@ fn facts(evidence: &Evidence) -> BaseFacts {
         grows_root: true,
         first_boot_after: &["boot-firmware.mount", "regenerate_ssh_host_keys.service"],
         packages: &[],
-        // k3s needs the memory cgroup, which this kernel leaves off.
-        kernel_words: &["cgroup_memory=1", "cgroup_enable=memory"],
-        // `cmdline.txt` is not regenerated here.
+        kernel_words: &[],
+        // Neither `cmdline.txt` nor `config.txt` is regenerated here.
         kernel_words_file: None,
+        firmware_lines_file: None,
         masked_units: &["userconfig.service"],
         enabled_units: &[("multi-user.target", "ssh.service")],
     }

@@ -2,7 +2,7 @@
 
 use super::error::ResolveError;
 use super::{BaseVolumes, path_write};
-use crate::base::{kernel_words, sysconf};
+use crate::base::{firmware_config, kernel_words, sysconf};
 use crate::digest::Sha256;
 use crate::disk::ext4::FileKind;
 use crate::error::Result;
@@ -46,9 +46,10 @@ fn start<'a>(
 ) -> Option<(Vec<u8>, Option<Attributes>)> {
     patches.into_iter().find_map(|(_, patch)| match (patch, edit.area) {
         (Patch::Sysconf(_), _) => Some((sysconf::TEMPLATE.to_vec(), None)),
-        (Patch::KernelWords(_), Area::Root) => {
+        (Patch::KernelWords(_) | Patch::FirmwareLines(_), Area::Root) => {
             Some((Vec::new(), Some(Attributes { mode: 0o644, uid: 0, gid: 0 })))
         }
+        (Patch::FirmwareLines(_), Area::Boot) => Some((Vec::new(), None)),
         // Without its own `cmdline.txt` the base would boot with nothing but these words.
         (Patch::KernelWords(_), Area::Boot) | (Patch::Regex { .. }, _) => None,
     })
@@ -82,6 +83,7 @@ fn apply(edit: &Edit, patch: &Patch, content: Vec<u8>) -> Result<Vec<u8>, Resolv
             sysconf::edit(&content, &values).map_err(ResolveError::Sysconf)
         }
         Patch::KernelWords(words) => Ok(kernel_words::add(&content, words)),
+        Patch::FirmwareLines(lines) => Ok(firmware_config::add(&content, lines)),
         Patch::Regex { pattern, replace, required } => {
             let (overlay, path) = (edit.overlay.clone(), edit.shown());
             let Ok(text) = String::from_utf8(content) else {
