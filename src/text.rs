@@ -49,6 +49,39 @@ pub(crate) fn listed(names: impl Iterator<Item = impl AsRef<str>>) -> String {
     names.map(|n| format!("`{}`", n.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
+/// First of the 128 characters that stand for the bytes 0x80 to 0xFF: the end of Unicode's last private area.
+const STRAY_BYTE: u32 = 0x0010_FF80;
+
+/// The bytes as text. Bytes that aren't UTF-8 become private characters, which [`to_bytes`] turns back.
+pub(crate) fn from_bytes(bytes: &[u8]) -> String {
+    let stray =
+        |byte: u8| char::from_u32(STRAY_BYTE + u32::from(byte & 0x7F)).unwrap_or(char::REPLACEMENT_CHARACTER);
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().copied().map(stray));
+    }
+    text
+}
+
+/// The inverse of [`from_bytes`].
+pub(crate) fn to_bytes(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    for character in text.chars() {
+        match stray_byte(character) {
+            Some(byte) => bytes.push(byte),
+            None => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    bytes
+}
+
+/// The byte that a character of [`from_bytes`] stands for.
+pub(crate) fn stray_byte(character: char) -> Option<u8> {
+    let offset = u32::from(character).checked_sub(STRAY_BYTE)?;
+    u8::try_from(offset).ok().filter(|offset| *offset < 0x80).map(|offset| offset | 0x80)
+}
+
 /// A path for messages. Control characters are escaped: a file name must not start a new line or move the cursor of
 /// the terminal.
 pub(crate) fn printable(path: &Path) -> String {

@@ -196,8 +196,8 @@ fn unusable_vip_is_refused() {
 fn unusable_ssh_keys_are_refused() {
     let keys = |list: &str| refused(&Profile::default().keys(list));
     insta::assert_snapshot!(keys("\"ssh-ed25519 AAAAnonsense\""), @"
-    error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: length invalid
-    hint: give the one line of the `.pub` file: `ssh-ed25519 AAAA… comment`
+    error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: the key after `ssh-ed25519` is cut off or has a typing error
+    hint: give the `.pub` file of a key pair, such as `~/.ssh/id_ed25519.pub`, or its one line
     ");
     insta::assert_snapshot!(keys("3"), @"error: `magi.toml` line 9: `ssh.authorized_keys` must be a list of strings, but item 1 is of type integer");
     let sandbox = Sandbox::alone();
@@ -208,15 +208,15 @@ fn unusable_ssh_keys_are_refused() {
     };
     insta::assert_snapshot!(with_file(""), @"
     error: `key.pub` holds no ssh public key: it is empty
-    hint: give the `.pub` file, such as `~/.ssh/id_ed25519.pub`
+    hint: give the `.pub` file of a key pair, such as `~/.ssh/id_ed25519.pub`
     ");
     insta::assert_snapshot!(with_file("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n"), @"
-    error: `key.pub` holds no ssh public key: it is a private key
-    hint: give the `.pub` file, such as `~/.ssh/id_ed25519.pub`
+    error: `key.pub` line 1 is no ssh public key: it is a private key
+    hint: give the `.pub` file of a key pair, such as `~/.ssh/id_ed25519.pub`, or its one line
     ");
     insta::assert_snapshot!(with_file("hello\n"), @"
-    error: `key.pub` holds no ssh public key: format encoding error
-    hint: give the `.pub` file, such as `~/.ssh/id_ed25519.pub`
+    error: `key.pub` line 1 is no ssh public key: it has no key type such as `ssh-ed25519` before the key
+    hint: give the `.pub` file of a key pair, such as `~/.ssh/id_ed25519.pub`, or its one line
     ");
 }
 
@@ -227,7 +227,7 @@ fn private_key_is_refused_and_not_printed() {
     assert!(!message.contains("b3Blbn"), "{message}");
     insta::assert_snapshot!(message, @"
     error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: it is a private key
-    hint: give the one line of the `.pub` file: `ssh-ed25519 AAAA… comment`
+    hint: give the `.pub` file of a key pair, such as `~/.ssh/id_ed25519.pub`, or its one line
     ");
 }
 
@@ -454,7 +454,7 @@ fn world_readable_or_corrupt_secrets_file_is_refused() {
 fn multi_line_ssh_key_is_refused() {
     insta::assert_snapshot!(refused(&Profile::default().keys(&format!("{:?}", format!("{KEY}\nhostname=evil")))), @"
     error: `magi.toml` line 9: `ssh.authorized_keys` has an entry that isn't an ssh public key: it has more than one line
-    hint: give the one line of the `.pub` file: `ssh-ed25519 AAAA… comment`
+    hint: give the `.pub` file of a key pair, such as `~/.ssh/id_ed25519.pub`, or its one line
     ");
 }
 

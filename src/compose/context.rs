@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::overlay::settings::Settings;
 use crate::plan::BaseFacts;
+use crate::profile::ssh_key::AuthorizedKey;
 use crate::profile::{Node, Profile};
 
 /// The variables of a template by name.
@@ -67,14 +68,15 @@ pub(crate) fn of_cluster(profile: &Profile) -> Variables {
 pub(super) fn of_all_overlays(
     profile: &Profile,
     node: &Node,
-    ssh_keys: &[String],
+    ssh_keys: &[AuthorizedKey],
     base: &BaseFacts,
 ) -> Variables {
+    let lines: Value = ssh_keys.iter().map(AuthorizedKey::line).collect();
     let mut variables = of_cluster(profile);
     variables.extend([
         ("node".to_owned(), of_node(node)),
         ("base".to_owned(), Value::from(Serde(base))),
-        ("ssh".to_owned(), Value::from_pairs([("authorized_keys", Value::from(ssh_keys.to_vec()))])),
+        ("ssh".to_owned(), Value::from_pairs([("authorized_keys", lines)])),
     ]);
     variables
 }

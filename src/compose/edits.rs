@@ -7,7 +7,7 @@ use crate::overlay::OverlayFile;
 use crate::overlay::include::IncludedFile;
 use crate::overlay::spec::FileSpec;
 use crate::plan::{Action, Area, Assets, Edit, FileContent, Patch, path};
-use crate::text::escaped;
+use crate::text::{self, escaped};
 
 impl OverlayOnNode<'_> {
     fn edit(&self, area: Area, path: &str, action: Action) -> Result<Edit> {
@@ -50,10 +50,11 @@ impl OverlayOnNode<'_> {
         if !file.template {
             return Ok((file.bytes.clone(), false));
         }
-        let text = std::str::from_utf8(&file.bytes);
-        let text = text.map_err(|_| PlanError::TemplateEncoding(file.shown.clone()))?;
-        let rendered = self.scope.file(&file.shown, text)?;
-        Ok((rendered.text.into_bytes().into(), rendered.secret))
+        let template = std::str::from_utf8(&file.bytes);
+        let template = template.map_err(|_| PlanError::TemplateEncoding(file.shown.clone()))?;
+        let rendered = self.scope.file(&file.shown, template)?;
+        // ssh keys in it may have comments that aren't UTF-8.
+        Ok((text::to_bytes(&rendered.text).into(), rendered.secret))
     }
 
     fn refuse_readable_secret(&self, edit: &Edit, mode: u16) -> Result<()> {

@@ -24,6 +24,7 @@ use crate::overlay::include::IncludedFile;
 use crate::overlay::settings::Settings;
 use crate::overlay::spec::{AttributesSpec, NamesSpec};
 use crate::plan::{Action, Area, Assets, Attributes, BaseFacts, Edit, Patch, Plan, Want};
+use crate::profile::ssh_key::AuthorizedKey;
 use crate::profile::{Node, Profile};
 use crate::secrets::SecretValue;
 use context::{OverlayVariable, Variables};
@@ -39,8 +40,8 @@ pub(crate) struct PlanInputs<'a> {
     pub(crate) settings: &'a BTreeMap<String, Settings>,
     /// The user's own files by overlay.
     pub(crate) included: &'a BTreeMap<String, Vec<IncludedFile>>,
-    /// Lines of `authorized_keys`; the first is also written to `sysconf.txt`.
-    pub(crate) ssh_keys: &'a [String],
+    /// Those that log in as root; the first that `sysconf.txt` can hold is written there too.
+    pub(crate) ssh_keys: &'a [AuthorizedKey],
     pub(crate) base: &'a BaseFacts,
 }
 
@@ -136,10 +137,11 @@ pub(crate) fn plan(
 }
 
 /// Hostname and key go through `sysconf.txt`, which the base's `rpi-set-sysconf` applies at boot.
-fn sysconf_edit(node: &Node, keys: &[String]) -> Edit {
+fn sysconf_edit(node: &Node, keys: &[AuthorizedKey]) -> Edit {
     let mut values = vec![("hostname", node.name.clone())];
-    if let Some(first) = keys.first() {
-        values.push(("root_authorized_key", sysconf::for_sysconf(first)));
+    let for_sysconf = |key: &AuthorizedKey| sysconf::for_sysconf(key.without_comment(), key.comment());
+    if let Some(key) = keys.iter().find_map(for_sysconf) {
+        values.push((sysconf::ROOT_KEY, key));
     }
     Edit {
         area: Area::Boot,

@@ -5,6 +5,7 @@ mod address;
 mod check;
 mod hostname;
 mod read;
+pub(crate) mod ssh_key;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

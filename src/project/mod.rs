@@ -35,6 +35,7 @@ use crate::overlay::include::{self, IncludedFile};
 use crate::overlay::settings::{self, ProfileSettings, Settings};
 use crate::overlay::{Overlay, OverlayLibrary};
 use crate::plan::{BaseFacts, Unfetched};
+use crate::profile::ssh_key::AuthorizedKey;
 use crate::profile::{Node, Profile};
 use crate::progress::Progress;
 use crate::secrets::SecretStore;
@@ -47,7 +48,7 @@ struct Project<'a> {
     overlays: Vec<Overlay>,
     settings: BTreeMap<String, Settings>,
     included: BTreeMap<String, Vec<IncludedFile>>,
-    ssh_keys: Vec<String>,
+    ssh_keys: Vec<AuthorizedKey>,
     progress: &'a dyn Progress,
 }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Exit, Explain};
+use crate::text;
 
 /// Initial content for a base without a `sysconf.txt`.
 pub(crate) const TEMPLATE: &[u8] = include_bytes!("../sample/sysconf.txt");
@@ -65,11 +66,17 @@ pub(crate) fn edit(text: &[u8], settings: &[(&str, &str)]) -> Result<Vec<u8>, Sy
     Ok(lines.concat())
 }
 
-/// Prepares an ssh public key without options (`type base64 comment`) for `root_authorized_key`. The comment is
-/// cut at a `#`, because the parser ends the value there.
-pub(crate) fn for_sysconf(ssh_key_line: &str) -> String {
-    let line = ssh_key_line.trim();
-    line.split(['#', '\n', '\r']).next().unwrap_or_default().trim_end().to_owned()
+/// The key of the ssh public key of root.
+pub(crate) const ROOT_KEY: &str = "root_authorized_key";
+
+/// An ssh public key as the value of [`ROOT_KEY`]; `None` if `key`, the line without its comment, can't be its value.
+/// The comment is cut at a `#`, because the parser ends the value there, and at a byte that isn't UTF-8.
+pub(crate) fn for_sysconf(key: &str, comment: &str) -> Option<String> {
+    let ends = |c: char| c == '#' || c.is_control() || text::stray_byte(c).is_some();
+    let comment = comment.split(ends).next().unwrap_or_default();
+    let value = format!("{key} {comment}").trim_end().to_owned();
+    let is_text = value.chars().all(|c| text::stray_byte(c).is_none());
+    (is_text && check(ROOT_KEY, &value).is_ok()).then_some(value)
 }
 
 /// The key (as written) and the value of a line with its line end, as the Perl expressions give them.

@@ -134,10 +134,13 @@ fn values_that_the_parser_would_change_are_refused() {
 
 #[test]
 fn ssh_key_comment_is_cut_at_hash_sign() {
-    assert_eq!(for_sysconf("ssh-ed25519 AAAA me@desk #2\n"), "ssh-ed25519 AAAA me@desk");
-    assert_eq!(for_sysconf("ssh-ed25519 AAAA #2"), "ssh-ed25519 AAAA");
-    assert_eq!(for_sysconf("  ssh-ed25519 AAAA me \r\n"), "ssh-ed25519 AAAA me");
-    assert_eq!(for_sysconf("ssh-ed25519 AAAA"), "ssh-ed25519 AAAA");
+    let value = |key, comment| for_sysconf(key, comment);
+    assert_eq!(value("ssh-ed25519 AAAA", "me@desk #2").as_deref(), Some("ssh-ed25519 AAAA me@desk"));
+    assert_eq!(value("ssh-ed25519 AAAA", "#2").as_deref(), Some("ssh-ed25519 AAAA"));
+    assert_eq!(value("ssh-ed25519 AAAA", "").as_deref(), Some("ssh-ed25519 AAAA"));
+    let latin1 = crate::text::from_bytes(b"me J\xFCrgen");
+    assert_eq!(value("ssh-ed25519 AAAA", &latin1).as_deref(), Some("ssh-ed25519 AAAA me J"));
+    assert_eq!(value("command=\"a # b\" ssh-ed25519 AAAA", "me"), None);
 }
 
 /// Random bytes, or random texts that consist of parts of a configuration file.
