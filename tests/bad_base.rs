@@ -765,7 +765,7 @@ fn ambiguous_root_partition_is_refused() {
     };
     insta::assert_snapshot!(two_roots.refused(1), @"
     error: looking into the base `base.img`
-      caused by: partitions 2 and 3 both hold a system: either could be the root file system
+      caused by: partitions 2 and 3 each hold a system: any of them could be the root file system
     hint: name the root file system with `root=` in `cmdline.txt` of the base image
     ");
 }

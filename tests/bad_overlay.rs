@@ -462,10 +462,12 @@ fn patches_without_a_match_are_refused() {
     insta::assert_snapshot!(build_fails(2, &overlay(&patch("/etc/nothing"), &[])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` patches `/etc/nothing`, which the base doesn't have
+    hint: check the path, or write the whole file: a patch needs a file of the base
     ");
     insta::assert_snapshot!(build_fails(2, &overlay(&patch("boot:/nothing.txt"), &[])), @"
     error: building the image of `caspar`
       caused by: overlay `mine` patches `boot:/nothing.txt`, which the base doesn't have
+    hint: check the path, or write the whole file: a patch needs a file of the base
     ");
     insta::assert_snapshot!(build_fails(2, &overlay(&patch("/etc/localtime"), &[])), @"
     error: building the image of `caspar`

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::base::layout::PartitionContent;
-use crate::disk::table::TableKind;
+use crate::disk::table::{Partition, TableKind};
 use crate::image::inspect::{InspectedPartition, Inspection};
 use crate::text;
 
@@ -42,7 +42,13 @@ pub(super) fn columns() -> usize {
 fn bar(inspection: &Inspection, width: usize) -> String {
     let mut parts: Vec<(u64, u64, String)> = Vec::new();
     let mut end = 0;
-    let mut sorted: Vec<_> = inspection.partitions.iter().map(|p| &p.probed.partition).collect();
+    let all = || inspection.partitions.iter().map(|part| &part.probed.partition);
+    // An extended partition is drawn as its logical ones and the space between them.
+    let has_logical = |one: &Partition| {
+        let range = one.start() + 1..one.start() + one.bytes();
+        one.extended && all().any(|other| range.contains(&other.start()))
+    };
+    let mut sorted: Vec<_> = all().filter(|partition| !has_logical(partition)).collect();
     sorted.sort_by_key(|p| p.first_lba);
     for partition in sorted {
         if partition.start() > end {

@@ -31,14 +31,14 @@ pub(crate) enum LayoutError {
     NoFirmware { found: String },
     #[error("the image has no ext4 partition for the root file system; it has {found}")]
     NoExt4 { found: String },
-    #[error("partitions {one} and {other} both hold a `{file}`: either could be the boot partition")]
-    SeveralBoots { file: &'static str, one: u32, other: u32 },
+    #[error("{} each hold a `{file}`: any of them could be the boot partition", partitions(numbers))]
+    SeveralBoots { file: &'static str, numbers: Vec<u32> },
     #[error(
         "`cmdline.txt` names the root file system `{root}`, which the image doesn't have; it has {found}"
     )]
     RootMissing { root: String, found: String },
-    #[error("`cmdline.txt` names the root file system `{root}`: partitions {one} and {other} are called so")]
-    SeveralNamed { root: String, one: u32, other: u32 },
+    #[error("`cmdline.txt` names the root file system `{root}`: {} have that name", partitions(numbers))]
+    SeveralNamed { root: String, numbers: Vec<u32> },
     #[error(
         "`cmdline.txt` names the root file system `{root}`, but partition {number} holds {content}, not ext4"
     )]
@@ -49,8 +49,17 @@ pub(crate) enum LayoutError {
     #[error("none of the ext4 partitions has an `/etc/os-release`; the image has {found}")]
     NoRoot { found: String },
     /// Several ext4 partitions with `/etc/os-release`, and no `root=` in `cmdline.txt`.
-    #[error("partitions {0} and {1} both hold a system: either could be the root file system")]
-    SeveralRoots(u32, u32),
+    #[error("{} each hold a system: any of them could be the root file system", partitions(.0))]
+    SeveralRoots(Vec<u32>),
+}
+
+/// `partitions 2, 3 and 5`.
+fn partitions(numbers: &[u32]) -> String {
+    let texts: Vec<String> = numbers.iter().map(u32::to_string).collect();
+    match texts.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("partitions {} and {last}", rest.join(", ")),
+        _ => format!("partition {}", texts.concat()),
+    }
 }
 
 impl Explain for LayoutError {
@@ -71,15 +80,20 @@ impl Explain for LayoutError {
                 "the base must be a disk image for the Raspberry Pi with a FAT to boot from and an ext4 root"
                     .into(),
             ),
-            Self::SeveralBoots { .. } => Some("remove the other partition from the base image".into()),
+            Self::SeveralBoots { .. } => {
+                Some("use a base image with one system, or remove the boot files of the others".into())
+            }
             Self::SeveralRoots(..) => {
                 Some("name the root file system with `root=` in `cmdline.txt` of the base image".into())
             }
-            Self::RootMissing { .. }
-            | Self::SeveralNamed { .. }
-            | Self::RootNotExt4 { .. }
-            | Self::NoSystem { .. }
-            | Self::NoRoot { .. } => Some("use the image as its publisher made it".into()),
+            Self::RootNotExt4 { .. } => {
+                Some("only ext4 can be written: use a base image with an ext4 root".into())
+            }
+            Self::RootMissing { .. } | Self::SeveralNamed { .. } | Self::NoSystem { .. } => Some(
+                "use the image as its publisher made it, or correct `root=` in `cmdline.txt` of the base image"
+                    .into(),
+            ),
+            Self::NoRoot { .. } => Some("use the image as its publisher made it".into()),
         }
     }
 }

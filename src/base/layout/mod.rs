@@ -92,13 +92,33 @@ fn boot_of(parts: &[Probed], image: &Arc<File>) -> Result<Option<usize>, LayoutE
         match with[..] {
             [] => {}
             [one] => return Ok(Some(one)),
-            [one, other, ..] => {
-                let number = |index: usize| parts[index].partition.number;
-                return Err(LayoutError::SeveralBoots { file, one: number(one), other: number(other) });
-            }
+            [..] => return decided_by_root(&with, file, parts, image).map(Some),
         }
     }
     Ok(None)
+}
+
+/// The FAT of `candidates` whose `cmdline.txt` names a root file system in the image. The recovery partition of NOOBS
+/// and PINN may have a `cmdline.txt` too, for a system in memory.
+fn decided_by_root(
+    candidates: &[usize],
+    file: &'static str,
+    parts: &[Probed],
+    image: &Arc<File>,
+) -> Result<usize, LayoutError> {
+    let mut with_root = Vec::new();
+    for &index in candidates {
+        let words = kernel_words(&parts[index], image)?;
+        if words.is_some_and(|words| root::is_present(parts, &words)) {
+            with_root.push(index);
+        }
+    }
+    let several = if with_root.is_empty() { candidates } else { &with_root };
+    if let [one] = several[..] {
+        return Ok(one);
+    }
+    let numbers = several.iter().map(|&index| parts[index].partition.number).collect();
+    Err(LayoutError::SeveralBoots { file, numbers })
 }
 
 /// The names of the files in a FAT's root directory.
@@ -110,7 +130,7 @@ fn file_names(part: &Probed, image: &Arc<File>) -> Result<Vec<String>, LayoutErr
     Ok(entries.into_iter().filter(|entry| !entry.folder).map(|entry| entry.name).collect())
 }
 
-/// The kernel's command line on the boot partition; `None` without a `cmdline.txt`.
+/// The kernel's command line on a FAT: the first line of `cmdline.txt`. `None` without that file.
 fn kernel_words(boot: &Probed, image: &Arc<File>) -> Result<Option<String>, LayoutError> {
     let read = || {
         let fat = Reader::open(boot.partition.read_only(image)?)?;
@@ -121,7 +141,11 @@ fn kernel_words(boot: &Probed, image: &Arc<File>) -> Result<Option<String>, Layo
     };
     let number = boot.partition.number;
     let bytes = read().map_err(|source| LayoutError::Fat { number, source })?;
-    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    let first_line = |bytes: Vec<u8>| {
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().next().unwrap_or_default().to_owned()
+    };
+    Ok(bytes.map(first_line))
 }
 
 #[cfg(test)]

@@ -20,19 +20,36 @@ enum RootName<'a> {
 /// Returns the index of the root partition in `parts`. `words` is the kernel command line; without `root=`, the
 /// only ext4 with `/etc/os-release` is the root.
 pub(super) fn find(parts: &[Probed], image: &Arc<File>, words: Option<&str>) -> Result<usize, LayoutError> {
-    let is_ext4 = |part: &Probed| matches!(part.content, PartitionContent::Ext { version: "ext4", .. });
     if !parts.iter().any(is_ext4) {
         return Err(LayoutError::NoExt4 { found: probe::list(parts) });
     }
     match words.and_then(root_parameter) {
-        Some(root) => named(parts, image, root),
+        Some(root) => named(parts, image, &root),
         None => with_system(parts, image),
     }
 }
 
-/// The value of the last `root=`, which is the one that the kernel uses.
-fn root_parameter(words: &str) -> Option<&str> {
-    words.split_ascii_whitespace().filter_map(|word| word.strip_prefix("root=")).next_back()
+/// Whether `root=` in `words` names an ext4 of the image.
+pub(super) fn is_present(parts: &[Probed], words: &str) -> bool {
+    let root = root_parameter(words);
+    let name = root.as_deref().and_then(parse);
+    name.is_some_and(|name| parts.iter().any(|part| is_ext4(part) && is_named(part, &name)))
+}
+
+fn is_ext4(part: &Probed) -> bool {
+    matches!(part.content, PartitionContent::Ext { version: "ext4", .. })
+}
+
+/// The value of the last `root=`, which is the one that the kernel uses, without quotes. A word may have blanks
+/// between quotes, as in `root="LABEL=my root"` (Linux, `lib/cmdline.c`, `next_arg`).
+fn root_parameter(words: &str) -> Option<String> {
+    let mut quoted = false;
+    let split = words.split(|c: char| {
+        quoted ^= c == '"';
+        c.is_ascii_whitespace() && !quoted
+    });
+    let unquoted = split.map(|word| word.replace('"', ""));
+    unquoted.filter_map(|word| word.strip_prefix("root=").map(str::to_owned)).last()
 }
 
 fn named(parts: &[Probed], image: &Arc<File>, root: &str) -> Result<usize, LayoutError> {
@@ -42,14 +59,16 @@ fn named(parts: &[Probed], image: &Arc<File>, root: &str) -> Result<usize, Layou
     let index = match matching[..] {
         [] => return Err(missing()),
         [one] => one,
-        [one, other, ..] => {
-            let (one, other) = (parts[one].partition.number, parts[other].partition.number);
-            return Err(LayoutError::SeveralNamed { root: root.to_owned(), one, other });
+        [..] => {
+            return Err(LayoutError::SeveralNamed {
+                root: root.to_owned(),
+                numbers: numbers(parts, &matching),
+            });
         }
     };
     let part = &parts[index];
     let number = part.partition.number;
-    if !matches!(part.content, PartitionContent::Ext { version: "ext4", .. }) {
+    if !is_ext4(part) {
         let (root, content) = (root.to_owned(), part.content.to_string());
         return Err(LayoutError::RootNotExt4 { root, number, content });
     }
@@ -61,16 +80,17 @@ fn named(parts: &[Probed], image: &Arc<File>, root: &str) -> Result<usize, Layou
 
 /// The only ext4 with an `/etc/os-release`.
 fn with_system(parts: &[Probed], image: &Arc<File>) -> Result<usize, LayoutError> {
-    let is_ext4 = |i: &usize| matches!(parts[*i].content, PartitionContent::Ext { version: "ext4", .. });
-    let ext4: Vec<usize> = (0..parts.len()).filter(is_ext4).collect();
+    let ext4: Vec<usize> = (0..parts.len()).filter(|&i| is_ext4(&parts[i])).collect();
     let candidates: Vec<usize> = ext4.iter().copied().filter(|&i| has_system(&parts[i], image)).collect();
     match (&candidates[..], &ext4[..]) {
         ([one], _) | ([], [one]) => Ok(*one),
         ([], _) => Err(LayoutError::NoRoot { found: probe::list(parts) }),
-        ([one, other, ..], _) => {
-            Err(LayoutError::SeveralRoots(parts[*one].partition.number, parts[*other].partition.number))
-        }
+        ([..], _) => Err(LayoutError::SeveralRoots(numbers(parts, &candidates))),
     }
+}
+
+fn numbers(parts: &[Probed], indices: &[usize]) -> Vec<u32> {
+    indices.iter().map(|&index| parts[index].partition.number).collect()
 }
 
 /// Whether an ext4 has an `/etc/os-release`. An ext4 that can't be opened counts as well: the survey reports the
@@ -88,7 +108,7 @@ fn parse(root: &str) -> Option<RootName<'_>> {
     ];
     for (tag, name) in tagged {
         if let Some(value) = root.strip_prefix(tag) {
-            return Some(name(value.trim_matches('"')));
+            return Some(name(value));
         }
     }
     let device = root.strip_prefix("/dev/")?;
@@ -98,10 +118,19 @@ fn parse(root: &str) -> Option<RootName<'_>> {
             _ => None,
         };
     }
-    let digits = device.trim_start_matches(|c: char| !c.is_ascii_digit());
-    // The number follows the `p` in `mmcblk0p2` and `nvme0n1p2`, and the letters in `sda2`.
-    let number = device.rsplit_once('p').map(|(_, n)| n).filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
-    number.unwrap_or(digits).parse().ok().map(RootName::Number)
+    partition_number(device).map(RootName::Number)
+}
+
+/// The number in `mmcblk0p2`, `nvme0n1p2` or `sda2`; `None` for devices that aren't partitions of a disk.
+fn partition_number(device: &str) -> Option<u32> {
+    let with_p = device.starts_with("mmcblk") || device.starts_with("nvme");
+    let number = if with_p {
+        device.rsplit_once('p')?.1
+    } else {
+        let disk = ["sd", "vd", "hd", "xvd"].iter().find_map(|kind| device.strip_prefix(kind))?;
+        disk.trim_start_matches(|c: char| c.is_ascii_lowercase())
+    };
+    number.parse().ok()
 }
 
 /// `/dev/disk/by-label/…` and the like.
@@ -140,13 +169,28 @@ mod tests {
             ("/dev/sda2", Some(RootName::Number(2))),
             ("/dev/disk/by-label/root", Some(RootName::Label("root"))),
             ("/dev/disk/by-partuuid/1-2", Some(RootName::PartUuid("1-2"))),
+            ("/dev/mmcblk0", None),
+            ("/dev/sda", None),
+            ("/dev/ram0", None),
             ("/dev/nfs", None),
             ("/dev/mapper/root", None),
             ("tmpfs", None),
         ] {
             assert_eq!(parse(root), name, "{root}");
         }
-        assert_eq!(root_parameter("console=tty1 root=/dev/sda1 rw root=LABEL=x rootwait\n"), Some("LABEL=x"));
-        assert_eq!(root_parameter("console=tty1 rootfstype=ext4"), None);
+    }
+
+    #[test]
+    fn last_root_parameter_is_found_and_unquoted() {
+        for (words, root) in [
+            ("console=tty1 root=/dev/sda1 rw root=LABEL=x rootwait", Some("LABEL=x")),
+            ("root=LABEL=\"a b\" rw", Some("LABEL=a b")),
+            ("rw root=\"UUID=ab\"", Some("UUID=ab")),
+            ("\"root=/dev/sda2\" rw", Some("/dev/sda2")),
+            ("dyndbg=\"x root=/dev/sda1\" rw", None),
+            ("console=tty1 rootfstype=ext4", None),
+        ] {
+            assert_eq!(root_parameter(words).as_deref(), root, "{words}");
+        }
     }
 }

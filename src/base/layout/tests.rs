@@ -114,9 +114,9 @@ fn missing_or_ambiguous_root_is_refused() {
     let Some(text) = refused("root=/dev/mmcblk0p1", &root, &data) else { return };
     assert!(text.ends_with("but partition 1 holds FAT16 `RASPIFIRM`, not ext4"), "{text}");
     let Some(text) = refused("root=LABEL=root", &root, &root) else { return };
-    assert!(text.ends_with("partitions 2 and 3 are called so"), "{text}");
+    assert!(text.ends_with("partitions 2 and 3 have that name"), "{text}");
     let Some(text) = refused("quiet", &root, &root) else { return };
-    assert_eq!(text, "partitions 2 and 3 both hold a system: either could be the root file system");
+    assert_eq!(text, "partitions 2 and 3 each hold a system: any of them could be the root file system");
 }
 
 #[test]

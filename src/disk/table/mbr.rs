@@ -1,7 +1,7 @@
 //! The four entries of a master boot record.
 
 use ::gpt::disk::LogicalBlockSize;
-use ::gpt::mbr::ProtectiveMBR;
+use ::gpt::mbr::{PartRecord, ProtectiveMBR};
 
 use super::{Partition, PartitionTable, TableError, TableKind, types};
 use crate::guard;
@@ -19,9 +19,7 @@ pub(super) enum Mbr {
 
 /// Parses a first sector that ends in 55 AA.
 pub(super) fn parse(sector: &[u8; 512]) -> Result<Mbr, TableError> {
-    let mbr = guard::catch("gpt", || ProtectiveMBR::from_bytes(sector, LogicalBlockSize::Lb512))
-        .map_err(std::io::Error::from)?
-        .map_err(std::io::Error::other)?;
+    let mbr = parse_sector(sector)?;
     let id = format!("{:08x}", u32::from_le_bytes(*mbr.disk_signature()));
     let mut partitions = Vec::new();
     let mut protective = false;
@@ -31,21 +29,32 @@ pub(super) fn parse(sector: &[u8; 512]) -> Result<Mbr, TableError> {
             protective = true;
             continue;
         }
-        partitions.push(Partition {
-            number,
-            first_lba: entry.lb_start.into(),
-            sectors: entry.lb_size.into(),
-            type_id: format!("{:#04x}", entry.os_type),
-            type_name: types::of_mbr(entry.os_type),
-            name: String::new(),
-            uuid: format!("{id}-{number:02x}"),
-            bootable: entry.boot_indicator & 0x80 != 0,
-            extended: types::is_extended(entry.os_type),
-        });
+        partitions.push(partition(&entry, &id, number, entry.lb_start.into()));
     }
     Ok(if protective {
         Mbr::Protective { hybrid: !partitions.is_empty() }
     } else {
         Mbr::Partitions(PartitionTable { kind: TableKind::Mbr, id, partitions })
     })
+}
+
+/// Parses a sector that ends in 55 AA: an MBR, or an EBR, which has the same format.
+pub(super) fn parse_sector(sector: &[u8; 512]) -> Result<ProtectiveMBR, TableError> {
+    let parsed = guard::catch("gpt", || ProtectiveMBR::from_bytes(sector, LogicalBlockSize::Lb512));
+    Ok(parsed.map_err(std::io::Error::from)?.map_err(std::io::Error::other)?)
+}
+
+/// The partition of an entry; `id` is the disk's.
+pub(super) fn partition(entry: &PartRecord, id: &str, number: u32, first_lba: u64) -> Partition {
+    Partition {
+        number,
+        first_lba,
+        sectors: entry.lb_size.into(),
+        type_id: format!("{:#04x}", entry.os_type),
+        type_name: types::of_mbr(entry.os_type),
+        name: String::new(),
+        uuid: format!("{id}-{number:02x}"),
+        bootable: entry.boot_indicator & 0x80 != 0,
+        extended: types::is_extended(entry.os_type),
+    }
 }

@@ -1,5 +1,7 @@
-//! Partition tables: MBR, GPT and GPT with a hybrid MBR. Sectors have 512 bytes, as on every SD card.
+//! Partition tables: MBR with logical partitions, GPT, and GPT with a hybrid MBR. Sectors have 512 bytes, as on
+//! every SD card.
 
+mod ebr;
 mod gpt;
 mod mbr;
 mod types;
@@ -11,6 +13,7 @@ use std::sync::Arc;
 use ::gpt::GptError;
 use serde::Serialize;
 
+use self::ebr::EbrProblem;
 use self::mbr::Mbr;
 use super::magic::Magic;
 use super::window::Window;
@@ -24,7 +27,7 @@ const SECTOR: u64 = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum TableKind {
-    /// Four entries in the first sector.
+    /// Four entries in the first sector, and logical partitions in extended ones.
     Mbr,
     /// GUID partition table after a protective MBR.
     Gpt,
@@ -32,7 +35,8 @@ pub(crate) enum TableKind {
     HybridGpt,
 }
 
-/// A checked partition table: partitions lie within the image and don't overlap.
+/// A checked partition table: partitions lie within the image and don't overlap, except that logical ones lie
+/// within their extended partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct PartitionTable {
     pub(crate) kind: TableKind,
@@ -45,7 +49,7 @@ pub(crate) struct PartitionTable {
 /// One used entry of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Partition {
-    /// From 1, as in Linux.
+    /// From 1, as in Linux; logical partitions of an MBR from 5.
     pub(crate) number: u32,
     pub(crate) first_lba: u64,
     pub(crate) sectors: u64,
@@ -60,7 +64,7 @@ pub(crate) struct Partition {
     pub(crate) uuid: String,
     /// Whether the active flag (MBR) or the legacy-BIOS flag (GPT) is set.
     pub(crate) bootable: bool,
-    /// An MBR entry for logical partitions, which are not read.
+    /// An MBR entry that contains logical partitions, which are listed after the entries of the MBR.
     pub(crate) extended: bool,
 }
 
@@ -113,6 +117,9 @@ pub(crate) enum TableError {
     PastEnd { number: u32, end: u64, len: u64 },
     #[error("partitions {0} and {1} overlap")]
     Overlap(u32, u32),
+    /// Logical partitions that can't be read.
+    #[error("the extended boot record at LBA {lba} is damaged: {problem}")]
+    Ebr { lba: u64, problem: EbrProblem },
 }
 
 impl Explain for TableError {
@@ -130,7 +137,7 @@ impl Explain for TableError {
             Self::OtherFormat(_) | Self::None | Self::Empty => {
                 "the base must be a complete disk image for the Raspberry Pi, with a boot and a root partition"
             }
-            Self::Gpt(_) | Self::GptPanic(_) | Self::Range { .. } | Self::Overlap(..) => {
+            Self::Gpt(_) | Self::GptPanic(_) | Self::Range { .. } | Self::Overlap(..) | Self::Ebr { .. } => {
                 "the image is damaged; download it again, or inspect it with `sfdisk --list`"
             }
         };
@@ -154,11 +161,14 @@ pub(crate) fn read(file: &Arc<File>, len: u64) -> Result<PartitionTable, TableEr
     if let Some(file_system @ (Magic::Fat | Magic::ExFat | Magic::Ntfs)) = magic {
         return Err(TableError::OtherFormat(file_system));
     }
-    let table = match mbr::parse(&sector)? {
+    let mut table = match mbr::parse(&sector)? {
         Mbr::Partitions(table) => table,
-        Mbr::Protective { hybrid } => gpt::read(whole, hybrid)?,
+        Mbr::Protective { hybrid } => gpt::read(whole.reopen(), hybrid)?,
     };
     check(&table.partitions, len)?;
+    let logical = ebr::read(&whole, &table)?;
+    check_overlaps(&logical)?;
+    table.partitions.extend(logical);
     Ok(table)
 }
 
@@ -178,6 +188,10 @@ fn check(partitions: &[Partition], len: u64) -> Result<(), TableError> {
             return Err(TableError::PastEnd { number: part.number, end, len });
         }
     }
+    check_overlaps(partitions)
+}
+
+fn check_overlaps(partitions: &[Partition]) -> Result<(), TableError> {
     let mut sorted: Vec<_> = partitions.iter().collect();
     sorted.sort_by_key(|part| (part.first_lba, part.number));
     let overlap = sorted.windows(2).find(|pair| pair[0].first_lba + pair[0].sectors > pair[1].first_lba);

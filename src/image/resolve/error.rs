@@ -20,6 +20,9 @@ pub(super) enum ResolveError {
     },
     #[error("overlay `{overlay}` patches `{path}`, which the base doesn't have")]
     PatchOfNothing { overlay: String, path: String },
+    /// Words for the kernel, but no `cmdline.txt`: without `root=` and the like, the base would not boot.
+    #[error("overlay `{overlay}` adds words to the kernel's command line, but the base has no `cmdline.txt`")]
+    NoCommandLine { overlay: String },
     #[error("overlay `{overlay}` patches `{path}`, which is a symlink to `{}` in the base", escaped(target))]
     PatchOfSymlink { overlay: String, path: String, target: String },
     #[error("overlay `{overlay}` patches `{path}`, which is {} in the base", name(*found))]
@@ -53,6 +56,12 @@ impl Explain for ResolveError {
             }
             Self::PatchOfSymlink { path, target, .. } => {
                 Some(format!("patch `{}` instead", absolute(path, target)))
+            }
+            Self::PatchOfNothing { .. } => {
+                Some("check the path, or write the whole file: a patch needs a file of the base".into())
+            }
+            Self::NoCommandLine { .. } => {
+                Some("use a base image with a `cmdline.txt` on its boot partition".into())
             }
             Self::NoMatch { .. } => Some("set `required = false` if it may be absent".into()),
             Self::Sysconf(error) => error.hint(),

@@ -25,7 +25,10 @@ pub(super) fn resolve(base: &BaseVolumes<'_>, first: &Edit, edits: &[Edit]) -> R
             return Ok(None);
         }
         let (overlay, path) = (first.overlay.clone(), first.shown());
-        return Err(ResolveError::PatchOfNothing { overlay, path }.into());
+        return Err(match &first.action {
+            Action::Patch(Patch::KernelWords(_)) => ResolveError::NoCommandLine { overlay }.into(),
+            _ => ResolveError::PatchOfNothing { overlay, path }.into(),
+        });
     };
     for (edit, patch) in patches() {
         content = apply(edit, patch, content)?;
@@ -42,9 +45,9 @@ pub(super) fn resolve(base: &BaseVolumes<'_>, first: &Edit, edits: &[Edit]) -> R
 /// What a file that the base lacks starts from, if one of its patches can make it.
 fn start<'a>(
     edit: &Edit,
-    patches: impl Iterator<Item = (&'a Edit, &'a Patch)>,
+    mut patches: impl Iterator<Item = (&'a Edit, &'a Patch)>,
 ) -> Option<(Vec<u8>, Option<Attributes>)> {
-    patches.into_iter().find_map(|(_, patch)| match (patch, edit.area) {
+    patches.find_map(|(_, patch)| match (patch, edit.area) {
         (Patch::Sysconf(_), _) => Some((sysconf::TEMPLATE.to_vec(), None)),
         (Patch::KernelWords(_) | Patch::FirmwareLines(_), Area::Root) => {
             Some((Vec::new(), Some(Attributes { mode: 0o644, uid: 0, gid: 0 })))
