@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use common::bases::{Base, MAKERS, pack, sha256};
+use common::bases::{Base, MAKERS, pack, sha256, write_checksum};
 use common::sandbox::names;
 use common::server::{Reply, Server};
 use common::tools::{arg, have, run};
@@ -113,13 +113,6 @@ fn valid_raw() -> Option<Vec<u8>> {
 /// The valid base, compressed as `xz`, `gz` or `zst`; `None` if tools are missing.
 fn valid_packed(ending: &str) -> Option<Vec<u8>> {
     Some(fs::read(valid_bases()?.join(format!("{ending}.img.{ending}"))).expect("read the packed base"))
-}
-
-/// Writes the correct checksum of a file beside it: a damaged base must fail for its damage.
-fn write_checksum(file: &Path) {
-    let name = file.file_name().and_then(|n| n.to_str()).expect("file name is UTF-8");
-    fs::write(file.with_file_name(format!("{name}.sha256")), format!("{}  {name}\n", sha256(file)))
-        .expect("write the checksum");
 }
 
 /// Removes byte offsets: the length of a packed base differs between versions of the packer.

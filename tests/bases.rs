@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::bases::{Base, MAKERS, Table, pack, sha256};
+use common::bases::{Base, MAKERS, Table, pack, sha256, write_checksum};
 use common::image::{Image, JUDGES};
 use common::server::{Reply, Server};
 use common::tools::{arg, command, have, is_root, run, said};
@@ -32,13 +32,6 @@ fn build(sandbox: &Sandbox, base: &str, options: &[&str]) -> Ran {
     sandbox.write("work/k3s", k3s_binary());
     profile(base).write(sandbox);
     sandbox.run(&[&["build", "--all", "-p", "magi.toml"], options].concat())
-}
-
-/// Writes the checksum of `file` beside it, as publishers do.
-fn write_checksum(file: &Path) {
-    let name = file.file_name().and_then(|n| n.to_str()).expect("file name is UTF-8");
-    let sums = file.with_file_name(format!("{name}.sha256"));
-    fs::write(sums, format!("{}  {name}\n", sha256(file))).expect("write the checksum");
 }
 
 /// Builds on `base` and checks the image with other programs.

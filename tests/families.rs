@@ -4,9 +4,7 @@
 
 mod common;
 
-use std::fs;
-
-use common::bases::{Base, MAKERS, Table, sha256};
+use common::bases::{Base, MAKERS, Table, write_checksum};
 use common::image::{Image, JUDGES};
 use common::tools::{arg, have, run};
 use common::{Profile, Sandbox};
@@ -42,9 +40,7 @@ fn built(base: &Base) -> Option<(Sandbox, Image)> {
         return None;
     }
     let sandbox = Sandbox::alone();
-    let raw = base.make(&sandbox.path("work"), "base.img");
-    fs::write(sandbox.work("base.img.sha256"), format!("{}  base.img\n", sha256(&raw)))
-        .expect("write the checksum");
+    write_checksum(&base.make(&sandbox.path("work"), "base.img"));
     let fixed = Profile::fixed().nodes(&["name = \"caspar\"\naddress = \"10.0.0.13/24\""]);
     fixed.uses(&["common"]).base("base.img").write(&sandbox);
     sandbox.run(&["build", "--all", "-p", "magi.toml", "-q"]).ok();

@@ -177,6 +177,27 @@ mod tests {
         assert!(find(DEFAULT).is_some());
     }
 
+    /// A URL that moves has no hash, a file with a date in its name always has one.
+    #[test]
+    fn dated_files_are_pinned_and_moving_ones_are_not() {
+        for known in CATALOG {
+            for url in known.urls() {
+                let file = url.rsplit('/').next().unwrap_or_default();
+                let is_dated = file.starts_with("20");
+                assert_eq!(known.sha256().is_some(), is_dated, "{url}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_family_has_a_sample_and_a_published_base() {
+        for family in [Family::DebianSysconf, Family::DebianCloud, Family::RaspberryPiOs] {
+            let of_family = || CATALOG.iter().filter(|known| known.family == family);
+            assert_eq!(of_family().filter(|known| known.urls().is_empty()).count(), 1, "{family:?}");
+            assert!(of_family().any(|known| !known.urls().is_empty()), "{family:?}");
+        }
+    }
+
     #[test]
     fn misspelt_name_gets_a_suggestion() {
         assert_eq!(nearest("debian12-raspi4"), Some("debian-12-raspi4"));

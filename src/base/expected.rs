@@ -122,7 +122,7 @@ impl Preparing<'_> {
     pub(super) fn requirements_of_file(&self, path: &Path) -> Result<Requirements> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let lists = [format!("{name}.sha256"), "SHA256SUMS".into(), "SHA512SUMS".into()];
+        let lists = checksum::lists_for(&name);
         let lists = lists.map(|list| folder.join(list).to_string_lossy().into_owned()).into();
         let image = path.to_string_lossy().into_owned();
         let beside = Beside { image, name, lists, read: &mut read_small };
@@ -245,11 +245,8 @@ fn read_small(path: &str) -> Result<Option<Vec<u8>>> {
 
 /// The checksum files beside a URL.
 fn lists_beside(url: &str) -> Result<Vec<String>, InvalidUrl> {
-    Ok(vec![
-        url::with_suffix(url, ".sha256")?,
-        url::beside(url, "SHA256SUMS")?,
-        url::beside(url, "SHA512SUMS")?,
-    ])
+    let lists = checksum::lists_beside(|suffix| url::with_suffix(url, suffix), |name| url::beside(url, name));
+    lists.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `fetch`: downloads and verifies everything that a build needs.
 
+use super::fetch_context::lock_path;
 use super::{NewKeys, Options, Project};
 use crate::digest::Sha256;
 use crate::error::Result;
@@ -27,6 +28,6 @@ pub(crate) fn fetch(options: Options, update: bool, progress: &dyn Progress) -> 
     let base = project.base(&mut context)?;
     let nodes: Vec<&Node> = project.profile.nodes.iter().collect();
     project.assets(&base, &mut context, &nodes)?;
-    let lock = project.lock_path().display().to_string();
+    let lock = lock_path(&project.profile.folder).display().to_string();
     Ok(FetchSummary { base: base.prepared.name, sha256: base.prepared.source_sha256, lock })
 }

@@ -43,14 +43,14 @@ fn table(bases: &[ListedBase]) -> String {
 
 fn text(shown: &ShownBase) -> String {
     let mut text = drawing::draw(&shown.image, drawing::columns());
-    match (&shown.facts, &shown.problem) {
-        (Some(facts), _) => text.push_str(&format!("family    {}: builds can use it\n", facts.family)),
-        (None, problem) => {
-            text.push_str(&format!("no build  {}\n", problem.as_deref().unwrap_or("unknown")));
-            if let Some(hint) = &shown.hint {
-                text.push_str(&format!("hint      {hint}\n"));
-            }
-        }
+    if let Some(facts) = &shown.facts {
+        text.push_str(&format!("family    {}: builds can use it\n", facts.family));
+    }
+    if let Some(problem) = &shown.problem {
+        text.push_str(&format!("no build  {problem}\n"));
+    }
+    if let Some(hint) = &shown.hint {
+        text.push_str(&format!("hint      {hint}\n"));
     }
     text
 }

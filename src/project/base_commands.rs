@@ -4,13 +4,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::base::LOCK_FILE;
+use super::fetch_context::FetchContext;
 use super::options::Options;
 use crate::base::{self, ListedBase};
-use crate::error::{Context as _, Result};
-use crate::fetch::cache::Cache;
-use crate::fetch::http::Client;
-use crate::fetch::lock::LockFile;
+use crate::error::Result;
 use crate::image::inspect::{self, Inspection};
 use crate::plan::BaseFacts;
 use crate::profile::DEFAULT_PATH;
@@ -30,24 +27,14 @@ pub(crate) struct ShownBase {
 
 /// The bases that have a name.
 pub(crate) fn list_bases(options: &Options) -> Result<Vec<ListedBase>> {
-    let cache = Cache::open(&options.cache_dir()?)?;
-    base::list(&cache, &lock(options)?)
+    let context = context(options)?;
+    base::list(&context.cache, &context.lock)
 }
 
 /// Fetches the base `source` (a name, a URL or a file) as far as needed, and looks into it.
 pub(crate) fn show_base(options: &Options, source: &str, progress: &dyn Progress) -> Result<ShownBase> {
-    let cache = Cache::open(&options.cache_dir()?)?;
-    let client = if options.offline { Client::offline() } else { Client::default() };
-    let request = base::Request {
-        source,
-        sha256: None,
-        publisher: None,
-        insecure_no_checksum: options.insecure_no_checksum,
-        relative_to: Path::new(""),
-    };
-    // Looking into a base locks nothing: it isn't the project's base yet.
-    let prepared = base::prepare(&request, &cache, &client, &mut lock(options)?, progress)
-        .while_doing(|| format!("preparing the base `{source}`"))?;
+    // The lock isn't saved: this need not be the project's base.
+    let prepared = context(options)?.prepare(&options.other_base(source), progress)?;
     let image = inspect::inspect(&prepared.raw_path, progress)?;
     Ok(match base::survey(&prepared.raw_path, prepared.sample) {
         Ok(survey) => ShownBase { facts: Some(survey.facts), problem: None, hint: None, image },
@@ -55,8 +42,8 @@ pub(crate) fn show_base(options: &Options, source: &str, progress: &dyn Progress
     })
 }
 
-/// The lock beside the profile, if there is one.
-fn lock(options: &Options) -> Result<LockFile> {
+/// With the lock beside the profile, if there is one: neither command needs a profile.
+fn context(options: &Options) -> Result<FetchContext> {
     let profile = options.profile.as_deref().unwrap_or(Path::new(DEFAULT_PATH));
-    LockFile::load(&profile.parent().unwrap_or(Path::new("")).join(LOCK_FILE))
+    FetchContext::open(options, profile.parent().unwrap_or(Path::new("")))
 }
