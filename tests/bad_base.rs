@@ -404,17 +404,30 @@ fn base_that_does_not_match_the_lock_is_refused() {
         server.on("/base.img.xz", Reply::Content(bytes));
         server.on("/base.img.xz.sha256", Reply::Content(sums.into_bytes()));
     };
-    serve(bytes);
+    serve(bytes.clone());
     let profile = profile(&server.url("/base.img.xz"));
     profile.write(&sandbox);
     sandbox.run(&["fetch", "-p", "magi.toml", "-q"]).ok();
     fs::remove_dir_all(sandbox.cache()).expect("remove the cache");
-    serve(other);
+    // The lock has the size: another size is refused before the content arrives, here never.
+    server.on("/base.img.xz", Reply::Stall(other.clone(), 0));
+    let message = build_fails(&sandbox, &profile, 3);
+    let sizes = regex::Regex::new(r"\d+ bytes, but \d+").expect("compile the pattern");
+    insta::assert_snapshot!(sizes.replace(&message, "[n] bytes, but [n]"), @"
+    error: preparing the base `http://[server]/base.img.xz`
+      caused by: cannot download `http://[server]/base.img.xz`: it has [n] bytes, but [n] were expected
+    hint: the file was replaced, or damaged in transit; if there is a new version, update the pinned hash
+    ");
+    // Another content of the same size.
+    let mut same_size = bytes;
+    *same_size.last_mut().expect("the base has bytes") ^= 1;
+    serve(same_size);
     insta::assert_snapshot!(build_fails(&sandbox, &profile, 3), @"
     error: preparing the base `http://[server]/base.img.xz`
       caused by: cannot download `http://[server]/base.img.xz`: it has SHA-256 [hash], but [hash] was expected
     hint: the file was replaced, or damaged in transit; if there is a new version, update the pinned hash
     ");
+    serve(other);
     sandbox.run(&["fetch", "--update", "-p", "magi.toml", "-q"]).ok();
     sandbox.run(&["build", "--all", "-p", "magi.toml", "-q"]).ok();
 }

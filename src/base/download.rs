@@ -113,7 +113,8 @@ impl Preparing<'_> {
             return Ok((entry, true));
         }
         // A pin may be the hash of the raw image, so the download can't be compared with it.
-        let expected = ExpectedFile { sha256: required.download_sha256(self.cache), size: None };
+        let size = required.locked.as_ref().map(|locked| locked.size);
+        let expected = ExpectedFile { sha256: required.download_sha256(self.cache), size };
         let downloaded = self.client.download(urls, &lock.partial, expected, self.progress)?;
         Ok((self.cache.keep_download(&lock, downloaded.sha256)?, false))
     }

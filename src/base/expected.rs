@@ -11,7 +11,7 @@ use crate::digest::{Digest, Sha256};
 use crate::error::{FileError, Result};
 use crate::fetch::cache::Cache;
 use crate::fetch::checksum::{self, ChecksumError};
-use crate::fetch::lock::{LockDifference, LockError, LockFile};
+use crate::fetch::lock::{LockDifference, LockError, LockFile, LockedInput};
 use crate::fetch::url::{self, InvalidUrl, file_name, shown};
 
 /// Limit for checksum files and signatures, in bytes.
@@ -65,6 +65,8 @@ pub(super) struct Requirements {
     pub(super) signed_by: Option<String>,
     /// Whether the hash comes from a checksum file whose signature isn't checked.
     pub(super) unsigned_list: bool,
+    /// The entry in `magi.lock`.
+    pub(super) locked: Option<LockedInput>,
 }
 
 impl Requirements {
@@ -107,10 +109,11 @@ impl Preparing<'_> {
         let mut read = |beside: &str| self.client.find_small(beside, LARGEST_LIST, self.progress);
         let (image, lists) = (url::with_suffix(url, "")?, lists_beside(url)?);
         let beside = Beside { image, name: file_name(url), lists, read: &mut read };
-        let requirements = match &self.key {
+        let mut requirements = match &self.key {
             Some(key) if !lock.is_signed_by(url, &key.fingerprint) => self.signed(key, fixed, beside)?,
             _ => self.unsigned(fixed, beside)?,
         };
+        requirements.locked = lock.get(url).cloned();
         if requirements.unsigned_list && url.starts_with("http://") {
             let note = "a checksum that came over http proves nothing; pin it in the profile";
             self.progress.note(&format!("`{}`: {note}", shown(url)));

@@ -127,7 +127,8 @@ impl Fetcher<'_> {
         if let Some(entry) = self.cache.download(sha256)? {
             return Ok(entry);
         }
-        let expected = ExpectedFile { sha256: Some(sha256), size: None };
+        let locked = self.lock.get(url).filter(|locked| locked.sha256 == sha256);
+        let expected = ExpectedFile { sha256: Some(sha256), size: locked.map(|locked| locked.size) };
         self.client.download(&[url], &lock.partial, expected, self.progress)?;
         self.cache.keep_download(&lock, sha256)
     }
