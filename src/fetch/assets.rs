@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::cache::{Cache, CacheEntry, CacheKey};
 use super::checksum;
 use super::http::{Client, ExpectedFile};
-use super::lock::{LockFile, LockedInput};
+use super::lock::{self, LockFile, LockedInput};
 use super::openpgp_key;
 use crate::digest::{Digest, Sha256};
 use crate::error::{Context as _, Exit, Explain, Result};
@@ -99,7 +99,7 @@ impl Fetcher<'_> {
                 let Self { cache, client, lock, progress } = self;
                 openpgp_key::fetch(&want.url, fingerprint, cache, client, lock, *progress)?
             }
-            (_, Some(known)) => self.download(&want.url, known)?,
+            (_, Some(known)) => self.download(&want.url, known).map_err(lock::explain_mismatch)?,
             (Proof::Sums { url, name }, None) => {
                 let sha256 = self.published_sum(url, name)?;
                 self.download(&want.url, sha256)?

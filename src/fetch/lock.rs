@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::checksum::{self, DigestMismatch};
 use super::url::{shown, without_credentials};
 use crate::digest::Sha256;
-use crate::error::{Exit, Explain, FileError, Result};
+use crate::error::{Error, Exit, Explain, FileError, Result};
 use crate::files::atomic::{self, Access, Existing};
 
 const HEADER: &str = "\
@@ -87,6 +87,15 @@ impl Explain for LockError {
         };
         Some(hint.into())
     }
+}
+
+/// The hint for a server that has another file than the lock.
+const MOVED: &str = "the server has another version than `magi.lock` names: `magi-image fetch --update` takes it; \
+                     for the locked version, use a mirror or a local file that has it";
+
+/// Explains a failed download of a locked input: the server's file was replaced.
+pub(crate) fn explain_mismatch(error: Error) -> Error {
+    if error.exit() == Exit::Verification { error.hinting(MOVED.into()) } else { error }
 }
 
 /// One input as the lock file describes it.
