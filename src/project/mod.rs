@@ -22,7 +22,7 @@ use minijinja::value::{Serde, Value};
 
 pub(crate) use base_commands::{ShownBase, list_bases, show_base};
 pub(crate) use build::{BuildRequest, build};
-pub(crate) use fetch::fetch;
+pub(crate) use fetch::{FetchSummary, FetchedInput, InputState, fetch};
 pub(crate) use init::init;
 pub(crate) use kubeconfig::{kubeconfig, merge_kubeconfig};
 pub(crate) use options::Options;
