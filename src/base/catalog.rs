@@ -116,7 +116,7 @@ pub(crate) const CATALOG: &[Known] = &[
     },
     Known {
         name: SAMPLE,
-        about: "built in, of the form of raspi.debian.net: for trying and for tests, doesn't boot",
+        about: "for trying, doesn't boot; the form of raspi.debian.net",
         family: Family::DebianSysconf,
         codename: "bookworm",
         boards: "none",
@@ -124,7 +124,7 @@ pub(crate) const CATALOG: &[Known] = &[
     },
     Known {
         name: "sample-b",
-        about: "built in, of the form of Debian's cloud image: for trying and for tests, doesn't boot",
+        about: "for trying, doesn't boot; the form of Debian's cloud image",
         family: Family::DebianCloud,
         codename: "trixie",
         boards: "none",
@@ -132,7 +132,7 @@ pub(crate) const CATALOG: &[Known] = &[
     },
     Known {
         name: "sample-c",
-        about: "built in, of the form of Raspberry Pi OS: for trying and for tests, doesn't boot",
+        about: "for trying, doesn't boot; the form of Raspberry Pi OS",
         family: Family::RaspberryPiOs,
         codename: "trixie",
         boards: "none",

@@ -18,7 +18,7 @@ pub(crate) mod unpack;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use list::{ListedBase, Verification, list};
+pub(crate) use list::{ListedBase, Verification, list, listed as listed_base};
 pub(crate) use signature::Publisher;
 pub(crate) use survey::{Survey, architecture, os_release, survey};
 

@@ -20,6 +20,11 @@ pub(crate) enum HttpError {
 }
 
 impl HttpError {
+    /// Whether `--offline` is the reason.
+    pub(crate) fn is_offline(&self) -> bool {
+        matches!(self, Self::Offline(_))
+    }
+
     /// Whether a server doesn't have the file, and none has another file instead.
     pub(crate) fn is_missing(&self) -> bool {
         self.any(CauseClass::Missing) && !self.any(CauseClass::Verification)
