@@ -59,8 +59,7 @@ impl Error {
     /// Replaces exit code and hint if the cause is a [`FileError`] of the file at `path`.
     #[must_use]
     pub(crate) fn instead(mut self, path: &Path, exit: Exit, hint: &str) -> Self {
-        let cause: &(dyn StdError + 'static) = &*self.cause;
-        if cause.downcast_ref::<FileError>().is_some_and(|e| e.path == path) {
+        if self.cause::<FileError>().is_some_and(|e| e.path == path) {
             self.instead = Some((exit, hint.to_owned()));
         }
         self
@@ -71,6 +70,32 @@ impl Error {
     pub(crate) fn exiting(mut self, exit: Exit, hint: &str) -> Self {
         self.instead = Some((exit, self.hint().unwrap_or_else(|| hint.to_owned())));
         self
+    }
+
+    /// Replaces the hint.
+    #[must_use]
+    pub(crate) fn hinting(mut self, hint: String) -> Self {
+        self.instead = Some((self.exit(), hint));
+        self
+    }
+
+    /// The cause, if it is a `T`.
+    pub(crate) fn cause<T: Explain>(&self) -> Option<&T> {
+        let cause: &(dyn StdError + 'static) = &*self.cause;
+        cause.downcast_ref()
+    }
+
+    /// The cause by value, if it is a `T`; otherwise the error.
+    pub(crate) fn into_cause<T: Explain>(self) -> Result<T, Self> {
+        if self.cause::<T>().is_none() {
+            return Err(self);
+        }
+        let Self { cause, context, instead } = self;
+        let cause: Box<dyn StdError + Send + Sync> = cause;
+        cause
+            .downcast()
+            .map(|cause| *cause)
+            .map_err(|_| unreachable!("{context:?} {instead:?}: checked above"))
     }
 
     /// The messages from the outermost context to the innermost cause.

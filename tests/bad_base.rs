@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use common::bases::{Base, MAKERS, pack, sha256};
+use common::bases::{Base, MAKERS, pack, sha256, write_checksum};
 use common::sandbox::names;
 use common::server::{Reply, Server};
 use common::tools::{arg, have, run};
@@ -113,13 +113,6 @@ fn valid_raw() -> Option<Vec<u8>> {
 /// The valid base, compressed as `xz`, `gz` or `zst`; `None` if tools are missing.
 fn valid_packed(ending: &str) -> Option<Vec<u8>> {
     Some(fs::read(valid_bases()?.join(format!("{ending}.img.{ending}"))).expect("read the packed base"))
-}
-
-/// Writes the correct checksum of a file beside it: a damaged base must fail for its damage.
-fn write_checksum(file: &Path) {
-    let name = file.file_name().and_then(|n| n.to_str()).expect("file name is UTF-8");
-    fs::write(file.with_file_name(format!("{name}.sha256")), format!("{}  {name}\n", sha256(file)))
-        .expect("write the checksum");
 }
 
 /// Removes byte offsets: the length of a packed base differs between versions of the packer.
@@ -374,7 +367,7 @@ fn missing_checksums_are_refused() {
     sandbox.write("work/base.img.xz", &bytes);
     insta::assert_snapshot!(build_fails(&sandbox, &profile("base.img.xz"), 3), @r#"
     error: preparing the base `base.img.xz`
-      caused by: nothing says what SHA-256 `base.img.xz` must have
+      caused by: nothing says what SHA-256 `base.img.xz` must have: none of `base.img.xz.sha256`, `SHA256SUMS`, `SHA512SUMS` is beside it
     hint: pin it in the profile with `sha256 = "…"` under `[base]`, put a `.sha256` file beside it, or take it as it is with `--insecure-no-checksum`
     "#);
     sandbox.write("work/base.img.xz.sha256", "see the web page\n");
@@ -393,7 +386,7 @@ fn missing_checksums_are_refused() {
     server.on("/base.img.xz", Reply::Content(bytes));
     insta::assert_snapshot!(build_fails(&sandbox, &profile(&server.url("/base.img.xz")), 3), @r#"
     error: preparing the base `http://[server]/base.img.xz`
-      caused by: nothing says what SHA-256 `http://[server]/base.img.xz` must have
+      caused by: nothing says what SHA-256 `http://[server]/base.img.xz` must have: none of `base.img.xz.sha256`, `SHA256SUMS`, `SHA512SUMS` is beside it
     hint: pin it in the profile with `sha256 = "…"` under `[base]`, put a `.sha256` file beside it, or take it as it is with `--insecure-no-checksum`
     "#);
     assert_eq!(names(&sandbox.cache().join("raw")), [] as [&str; 0]);
@@ -411,17 +404,30 @@ fn base_that_does_not_match_the_lock_is_refused() {
         server.on("/base.img.xz", Reply::Content(bytes));
         server.on("/base.img.xz.sha256", Reply::Content(sums.into_bytes()));
     };
-    serve(bytes);
+    serve(bytes.clone());
     let profile = profile(&server.url("/base.img.xz"));
     profile.write(&sandbox);
     sandbox.run(&["fetch", "-p", "magi.toml", "-q"]).ok();
     fs::remove_dir_all(sandbox.cache()).expect("remove the cache");
-    serve(other);
+    // The lock has the size: another size is refused before the content arrives, here never.
+    server.on("/base.img.xz", Reply::Stall(other.clone(), 0));
+    let message = build_fails(&sandbox, &profile, 3);
+    let sizes = regex::Regex::new(r"\d+ bytes, but \d+").expect("compile the pattern");
+    insta::assert_snapshot!(sizes.replace(&message, "[n] bytes, but [n]"), @"
+    error: preparing the base `http://[server]/base.img.xz`
+      caused by: cannot download `http://[server]/base.img.xz`: it has [n] bytes, but [n] were expected
+    hint: the server has another version than `magi.lock` names: `magi-image fetch --update` takes it; for the locked version, use a mirror or a local file that has it
+    ");
+    // Another content of the same size.
+    let mut same_size = bytes;
+    *same_size.last_mut().expect("the base has bytes") ^= 1;
+    serve(same_size);
     insta::assert_snapshot!(build_fails(&sandbox, &profile, 3), @"
     error: preparing the base `http://[server]/base.img.xz`
-      caused by: cannot download `http://[server]/base.img.xz`: it has SHA-256 [hash], but [hash] was expected
-    hint: the file was replaced, or damaged in transit; if there is a new version, update the pinned hash
+      caused by: `http://[server]/base.img.xz` was replaced by its publisher: `magi.lock` has SHA-256 [hash], but `http://[server]/base.img.xz.sha256` now lists SHA-256 [hash]
+    hint: `magi-image fetch --update` takes what is published now; for the locked version, give a URL or a file that has it
     ");
+    serve(other);
     sandbox.run(&["fetch", "--update", "-p", "magi.toml", "-q"]).ok();
     sandbox.run(&["build", "--all", "-p", "magi.toml", "-q"]).ok();
 }
@@ -435,13 +441,19 @@ fn http_errors_are_explained() {
     insta::assert_snapshot!(download_fails("/gone.img.xz"), @"
     error: preparing the base `http://[server]/gone.img.xz`
       caused by: cannot download `http://[server]/gone.img.xz`: the server answers 404 Not Found
-    hint: check the URL, or use a mirror or a local file
+    hint: check the URL, or use a local file or another base: `debian-13`, `debian-12-raspi4`, `debian-12-raspi4-daily`, `raspios-13`, `raspios-12`; `magi-image base list` describes them
+    ");
+    server.on("/removed.img.xz", Reply::Status(410));
+    insta::assert_snapshot!(download_fails("/removed.img.xz"), @"
+    error: preparing the base `http://[server]/removed.img.xz`
+      caused by: cannot download `http://[server]/removed.img.xz`: the server answers 410 Gone
+    hint: check the URL, or use a local file or another base: `debian-13`, `debian-12-raspi4`, `debian-12-raspi4-daily`, `raspios-13`, `raspios-12`; `magi-image base list` describes them
     ");
     server.on("/private.img.xz", Reply::Status(403));
     insta::assert_snapshot!(download_fails("/private.img.xz"), @"
     error: preparing the base `http://[server]/private.img.xz`
       caused by: cannot download `http://[server]/private.img.xz`: the server answers 403 Forbidden
-    hint: check the URL, or use a mirror or a local file
+    hint: check the URL, or use a local file or another base: `debian-13`, `debian-12-raspi4`, `debian-12-raspi4-daily`, `raspios-13`, `raspios-12`; `magi-image base list` describes them
     ");
     server.on("/one", Reply::Redirect(server.url("/two"))).on("/two", Reply::Redirect(server.url("/one")));
     insta::assert_snapshot!(download_fails("/one"), @"
@@ -456,6 +468,46 @@ fn http_errors_are_explained() {
     error: preparing the base `http://[server]/0`
       caused by: cannot download `http://[server]/0`: more than 10 redirects
     hint: check the URL, or use a mirror or a local file
+    ");
+    assert_eq!(cached(&sandbox), [] as [&str; 0]);
+}
+
+/// Some servers answer with a page, status 200, for a file that they no longer have.
+#[test]
+fn web_page_instead_of_the_base_is_explained() {
+    let sandbox = Sandbox::alone();
+    let server = Server::start();
+    let build = |path: &str, pin: Option<&str>| {
+        let profile = profile(&server.url(path));
+        build_fails(&sandbox, &pin.map_or(profile.clone(), |pin| profile.clone().pin(pin)), 4)
+    };
+    let pin = Some("0000000000000000000000000000000000000000000000000000000000000000");
+    server.on("/base.img.xz", Reply::Page).on("/latest", Reply::Redirect(server.url("/base.img.xz")));
+    insta::assert_snapshot!(build("/base.img.xz", pin), @"
+    error: preparing the base `http://[server]/base.img.xz`
+      caused by: cannot download `http://[server]/base.img.xz`: the server answers 200 OK with a web page instead of the file
+    hint: check the URL, or use a local file or another base: `debian-13`, `debian-12-raspi4`, `debian-12-raspi4-daily`, `raspios-13`, `raspios-12`; `magi-image base list` describes them
+    ");
+    insta::assert_snapshot!(build("/latest", pin), @"
+    error: preparing the base `http://[server]/latest`
+      caused by: cannot download `http://[server]/latest`: the server answers 200 OK with a web page instead of the file, redirected to `http://[server]/base.img.xz`
+    hint: check the URL, or use a local file or another base: `debian-13`, `debian-12-raspi4`, `debian-12-raspi4-daily`, `raspios-13`, `raspios-12`; `magi-image base list` describes them
+    ");
+    // The content is a page, whatever its declared type.
+    server.on("/untyped.img.xz", Reply::Content(b"\n<html><p>gone".to_vec()));
+    insta::assert_snapshot!(build("/untyped.img.xz", pin), @"
+    error: preparing the base `http://[server]/untyped.img.xz`
+      caused by: cannot download `http://[server]/untyped.img.xz`: the server answers 200 OK with a web page instead of the file
+    hint: check the URL, or use a local file or another base: `debian-13`, `debian-12-raspi4`, `debian-12-raspi4-daily`, `raspios-13`, `raspios-12`; `magi-image base list` describes them
+    ");
+    // The server sends its page for the checksum files too.
+    for list in ["base.img.xz.sha256", "SHA256SUMS", "SHA512SUMS"] {
+        server.on(&format!("/{list}"), Reply::Page);
+    }
+    insta::assert_snapshot!(build("/base.img.xz", None), @"
+    error: preparing the base `http://[server]/base.img.xz`
+      caused by: cannot download `http://[server]/base.img.xz`: the server answers 200 OK with a web page instead of the file
+    hint: check the URL, or use a local file or another base: `debian-13`, `debian-12-raspi4`, `debian-12-raspi4-daily`, `raspios-13`, `raspios-12`; `magi-image base list` describes them
     ");
     assert_eq!(cached(&sandbox), [] as [&str; 0]);
 }

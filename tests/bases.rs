@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::bases::{Base, MAKERS, Table, pack, sha256};
+use common::bases::{Base, MAKERS, Table, pack, sha256, write_checksum};
 use common::image::{Image, JUDGES};
 use common::server::{Reply, Server};
 use common::tools::{arg, command, have, is_root, run, said};
@@ -32,13 +32,6 @@ fn build(sandbox: &Sandbox, base: &str, options: &[&str]) -> Ran {
     sandbox.write("work/k3s", k3s_binary());
     profile(base).write(sandbox);
     sandbox.run(&[&["build", "--all", "-p", "magi.toml"], options].concat())
-}
-
-/// Writes the checksum of `file` beside it, as publishers do.
-fn write_checksum(file: &Path) {
-    let name = file.file_name().and_then(|n| n.to_str()).expect("file name is UTF-8");
-    let sums = file.with_file_name(format!("{name}.sha256"));
-    fs::write(sums, format!("{}  {name}\n", sha256(file))).expect("write the checksum");
 }
 
 /// Builds on `base` and checks the image with other programs.
@@ -239,6 +232,62 @@ fn offline_build_works_after_fetch() {
     assert!(fetched.stderr.contains("`build --offline` works now"), "{}", fetched.stderr);
     sandbox.run(&["build", "--all", "--offline", "-p", "magi.toml"]).ok();
     assert_eq!(server.asked().len(), 2, "{:?}", server.asked());
+}
+
+#[test]
+fn base_show_downloads_only_when_asked() {
+    let Some((server, bytes)) = server_with_base() else { return };
+    let sandbox = Sandbox::alone();
+    let url = server.url("/base.img.xz");
+    let show = |args: &[&str]| sandbox.run(&[&["base", "show"], args].concat());
+    insta::assert_snapshot!(show(&["debian-13"]).ok().stdout, @"
+    debian-13
+      Debian 13, cloud image `raspi`, the latest daily build
+      family    Debian's cloud image `raspi`
+      boards    Pi 3, 4
+      verified  by the checksum file beside it
+      cached    no
+
+    build     unknown: it isn't downloaded, so its content isn't known
+    hint      `magi-image base show --download debian-13` downloads it and shows what is in it
+    ");
+    insta::assert_snapshot!(sandbox.normalised(&show(&[&url]).ok().stdout), @"
+    http://[server]/base.img.xz
+
+    build     unknown: it isn't downloaded, so its content isn't known
+    hint      `magi-image base show --download http://[server]/base.img.xz` downloads it and shows what is in it
+    ");
+    assert_eq!(show(&[&url, "--json"]).ok().json()["image"], serde_json::Value::Null);
+    assert_eq!(server.asked(), [] as [&str; 0]);
+    let shown = show(&["--download", &url]).ok().stdout;
+    assert!(shown.contains("build     possible\n"), "{shown}");
+    assert_eq!(server.asked(), ["/base.img.xz.sha256", "/base.img.xz"]);
+    // A file needs no checksum to be looked into.
+    sandbox.write("work/mine.img.xz", bytes);
+    let shown = show(&["mine.img.xz"]).ok();
+    assert!(shown.stderr.contains("no checksum is known for `mine.img.xz`"), "{}", shown.stderr);
+}
+
+#[test]
+fn base_list_fits_a_narrow_terminal() {
+    let sandbox = Sandbox::alone();
+    let listed = sandbox.run(&["base", "list"]).ok().stdout;
+    assert!(listed.lines().all(|line| line.chars().count() <= 60), "{listed}");
+    let entry = listed.split("\n\n").find(|entry| entry.contains("(default)"));
+    insta::assert_snapshot!(entry.expect("a base is the default"), @"
+    debian-12-raspi4 (default)
+      Debian 12 of raspi.debian.net, tested, of 2023-11-09
+      family    Debian of raspi.debian.net
+      boards    Pi 4
+      verified  by the built-in SHA-256
+      cached    no
+    ");
+    let bases = sandbox.run(&["base", "list", "--json"]).ok().json();
+    let names: Vec<_> = bases.as_array().expect("a list").iter().map(|base| base["name"].clone()).collect();
+    assert!(names.contains(&"debian-13".into()) && names.contains(&"sample-c".into()), "{names:?}");
+    let mut narrow = sandbox.command(&["base", "show", "sample"]);
+    let shown = sandbox.ran(&narrow.env("COLUMNS", "60").output().expect("run the program")).ok().stdout;
+    assert!(shown.lines().all(|line| line.chars().count() <= 60 || line.ends_with(".img")), "{shown}");
 }
 
 #[test]

@@ -40,7 +40,9 @@ pub(crate) const SAMPLE: &str = "sample";
 pub(crate) const DEFAULT: &str = "debian-12-raspi4";
 
 /// The sample is made by `sample/make-sample`; the other bases are published by Debian and by Raspberry Pi, with
-/// checksum files beside them.
+/// checksum files beside them. Second URLs are the publishers' other names for the same tree: Debian's image server
+/// is `cloud.debian.org` and `cdimage.debian.org`, Raspberry Pi's is `downloads.raspberrypi.com` and
+/// `downloads.raspberrypi.org`. For raspi.debian.net no mirror is known.
 pub(crate) const CATALOG: &[Known] = &[
     Known {
         name: "debian-13",
@@ -51,6 +53,7 @@ pub(crate) const CATALOG: &[Known] = &[
         source: Source::Published {
             urls: &[
                 "https://cloud.debian.org/images/cloud/trixie/daily/latest/debian-13-raspi-arm64-daily.tar.xz",
+                "https://cdimage.debian.org/images/cloud/trixie/daily/latest/debian-13-raspi-arm64-daily.tar.xz",
             ],
             sha256: None,
         },
@@ -88,6 +91,7 @@ pub(crate) const CATALOG: &[Known] = &[
         source: Source::Published {
             urls: &[
                 "https://downloads.raspberrypi.com/raspios_lite_arm64/images/raspios_lite_arm64-2026-06-19/2026-06-18-raspios-trixie-arm64-lite.img.xz",
+                "https://downloads.raspberrypi.org/raspios_lite_arm64/images/raspios_lite_arm64-2026-06-19/2026-06-18-raspios-trixie-arm64-lite.img.xz",
             ],
             sha256: Some(Sha256::from_literal(
                 "acff736ca7945e3b305f07cda4abdb870910e12634991da69783611756e381b3",
@@ -103,6 +107,7 @@ pub(crate) const CATALOG: &[Known] = &[
         source: Source::Published {
             urls: &[
                 "https://downloads.raspberrypi.com/raspios_lite_arm64/images/raspios_lite_arm64-2025-05-13/2025-05-13-raspios-bookworm-arm64-lite.img.xz",
+                "https://downloads.raspberrypi.org/raspios_lite_arm64/images/raspios_lite_arm64-2025-05-13/2025-05-13-raspios-bookworm-arm64-lite.img.xz",
             ],
             sha256: Some(Sha256::from_literal(
                 "62d025b9bc7ca0e1facfec74ae56ac13978b6745c58177f081d39fbb8041ed45",
@@ -111,7 +116,7 @@ pub(crate) const CATALOG: &[Known] = &[
     },
     Known {
         name: SAMPLE,
-        about: "built in, of the form of raspi.debian.net: for trying and for tests, doesn't boot",
+        about: "for trying, doesn't boot; the form of raspi.debian.net",
         family: Family::DebianSysconf,
         codename: "bookworm",
         boards: "none",
@@ -119,7 +124,7 @@ pub(crate) const CATALOG: &[Known] = &[
     },
     Known {
         name: "sample-b",
-        about: "built in, of the form of Debian's cloud image: for trying and for tests, doesn't boot",
+        about: "for trying, doesn't boot; the form of Debian's cloud image",
         family: Family::DebianCloud,
         codename: "trixie",
         boards: "none",
@@ -127,7 +132,7 @@ pub(crate) const CATALOG: &[Known] = &[
     },
     Known {
         name: "sample-c",
-        about: "built in, of the form of Raspberry Pi OS: for trying and for tests, doesn't boot",
+        about: "for trying, doesn't boot; the form of Raspberry Pi OS",
         family: Family::RaspberryPiOs,
         codename: "trixie",
         boards: "none",
@@ -172,9 +177,32 @@ mod tests {
             assert_eq!(find(known.name), Some(known), "names are unique");
             assert!(CATALOG[..at].iter().all(|other| other.name != known.name));
             assert!(known.urls().iter().all(|url| url.starts_with("https://")));
+            let files = || known.urls().iter().map(|url| url.splitn(4, '/').last());
+            assert!(files().all(|file| Some(file) == files().next()), "mirrors have the same path");
             assert_eq!(known.urls().is_empty(), matches!(known.source, Source::BuiltIn(_)));
         }
         assert!(find(DEFAULT).is_some());
+    }
+
+    /// A URL that moves has no hash, a file with a date in its name always has one.
+    #[test]
+    fn dated_files_are_pinned_and_moving_ones_are_not() {
+        for known in CATALOG {
+            for url in known.urls() {
+                let file = url.rsplit('/').next().unwrap_or_default();
+                let is_dated = file.starts_with("20");
+                assert_eq!(known.sha256().is_some(), is_dated, "{url}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_family_has_a_sample_and_a_published_base() {
+        for family in [Family::DebianSysconf, Family::DebianCloud, Family::RaspberryPiOs] {
+            let of_family = || CATALOG.iter().filter(|known| known.family == family);
+            assert_eq!(of_family().filter(|known| known.urls().is_empty()).count(), 1, "{family:?}");
+            assert!(of_family().any(|known| !known.urls().is_empty()), "{family:?}");
+        }
     }
 
     #[test]

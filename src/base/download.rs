@@ -15,17 +15,29 @@ use crate::fetch::url::{file_name, without_credentials};
 /// The URLs of a base, and the hashes and signatures that it must have.
 struct Download<'a> {
     name: String,
-    /// The lock names the first URL; the others are mirrors.
+    /// The URL in the lock and in manifests, whichever mirror has the file.
+    lock_url: &'a str,
+    /// All URLs in the order of their use.
     urls: Vec<&'a str>,
     required: Requirements,
+    /// Whether the publisher may replace the file: only the lock has a hash for it.
+    is_moving: bool,
 }
 
 impl Preparing<'_> {
     pub(super) fn url(&self, known: Option<&Known>, lock: &mut LockFile) -> Result<Prepared> {
         let urls = known.map_or_else(|| vec![self.request.source], |known| known.urls().to_vec());
-        let name = known.map_or_else(|| file_name(urls[0]), |known| known.name.into());
-        let required = self.requirements_of_url(urls[0], known, lock)?;
-        let download = Download { name, urls, required };
+        self.first_of(urls, known, lock).map_err(|error| self.naming_other_bases(known, error))
+    }
+
+    /// Prepares the base from the first of `urls` that has it.
+    fn first_of(&self, mut urls: Vec<&str>, known: Option<&Known>, lock: &mut LockFile) -> Result<Prepared> {
+        let lock_url = urls[0];
+        let name = known.map_or_else(|| file_name(lock_url), |known| known.name.into());
+        let (required, answered) = self.requirements_of_urls(&urls, known, lock)?;
+        urls.rotate_left(answered);
+        let is_moving = self.pin.is_none() && known.and_then(Known::sha256).is_none();
+        let download = Download { name, lock_url, urls, required, is_moving };
         if let Some(prepared) = self.unpacked_before(&download, lock)? {
             return Ok(prepared);
         }
@@ -58,7 +70,7 @@ impl Preparing<'_> {
 
     /// A base that was unpacked before isn't downloaded again, unless its signature is over the packed file.
     fn unpacked_before(&self, download: &Download<'_>, lock: &mut LockFile) -> Result<Option<Prepared>> {
-        let Download { required, urls, .. } = download;
+        let Download { required, lock_url, .. } = download;
         let Some(sha256) = required.packed_sha256(self.cache) else { return Ok(None) };
         if required.image_signature.is_some() {
             return Ok(None);
@@ -69,7 +81,7 @@ impl Preparing<'_> {
         if required.unsigned_list {
             self.note_unsigned(&packed);
         }
-        lock.insert(urls[0], locked(&packed, &raw, required))?;
+        lock.insert(lock_url, locked(&packed, &raw, required))?;
         Ok(Some(packed.prepared(raw, false)))
     }
 
@@ -78,7 +90,7 @@ impl Preparing<'_> {
         let (required, packed) = (&download.required, download.packed(entry));
         packed.check(required, &entry.path, self.cache)?;
         self.check_signature(required, &entry.path)?;
-        let name = file_name(download.urls[0]);
+        let name = file_name(download.lock_url);
         let raw = packed.unpacked(required, self.cache, self.progress, |dest| {
             unpack::unpack_file(&entry.path, &name, dest, self.progress)
         })?;
@@ -86,7 +98,7 @@ impl Preparing<'_> {
             self.note_unsigned(&packed);
         }
         if required.expected.is_some() || required.signed_by.is_some() {
-            lock.insert(download.urls[0], locked(&packed, &raw, required))?;
+            lock.insert(download.lock_url, locked(&packed, &raw, required))?;
         } else {
             self.note_unverified(&packed);
         }
@@ -103,25 +115,30 @@ impl Preparing<'_> {
 
     /// The packed file from the cache or the first URL that has it, and whether it was cached.
     fn download(&self, download: &Download<'_>) -> Result<(CacheEntry, bool)> {
-        let Download { urls, required, .. } = download;
+        let Download { lock_url, urls, required, .. } = download;
         let likely = required.packed_sha256(self.cache);
-        let key = likely.map_or_else(|| CacheKey::url(urls[0]), CacheKey::Download);
-        let lock = self.cache.lock(key, &file_name(urls[0]), self.progress)?;
+        let key = likely.map_or_else(|| CacheKey::url(lock_url), CacheKey::Download);
+        let lock = self.cache.lock(key, &file_name(lock_url), self.progress)?;
         if let Some(sha256) = likely
             && let Some(entry) = self.cache.download(sha256)?
         {
             return Ok((entry, true));
         }
         // A pin may be the hash of the raw image, so the download can't be compared with it.
-        let expected = ExpectedFile { sha256: required.download_sha256(self.cache), size: None };
-        let downloaded = self.client.download(urls, &lock.partial, expected, self.progress)?;
+        let size = required.locked.as_ref().map(|locked| locked.size);
+        let expected = ExpectedFile { sha256: required.download_sha256(self.cache), size };
+        let downloaded = self.client.download(urls, &lock.partial, expected, self.progress);
+        let downloaded = downloaded.map_err(|error| match &required.locked {
+            Some(locked) if download.is_moving => self.replaced(urls, locked, error),
+            _ => error,
+        })?;
         Ok((self.cache.keep_download(&lock, downloaded.sha256)?, false))
     }
 }
 
 impl Download<'_> {
     fn packed(&self, entry: &CacheEntry) -> Packed {
-        let source = without_credentials(self.urls[0]);
+        let source = without_credentials(self.lock_url);
         Packed { name: self.name.clone(), source, sha256: entry.sha256, size: entry.size }
     }
 }

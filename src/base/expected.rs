@@ -1,21 +1,20 @@
 //! Requirements on a base: the hash from the profile, the lock, the catalog or a checksum file, and the
 //! signature by the publisher's key.
 
-use std::io::Read;
 use std::path::Path;
 
+use super::beside::{Beside, LARGEST_LIST, read_small};
 use super::catalog::Known;
 use super::signature::{ImageSignature, PublisherKey};
 use super::{BaseError, Preparing};
 use crate::digest::{Digest, Sha256};
-use crate::error::{FileError, Result};
+use crate::error::Result;
 use crate::fetch::cache::Cache;
-use crate::fetch::checksum::{self, ChecksumError};
-use crate::fetch::lock::{LockDifference, LockError, LockFile};
-use crate::fetch::url::{self, InvalidUrl, file_name, shown};
-
-/// Limit for checksum files and signatures, in bytes.
-const LARGEST_LIST: usize = 1 << 20;
+use crate::fetch::checksum;
+use crate::fetch::http::HttpError;
+use crate::fetch::lock::{LockDifference, LockError, LockFile, LockedInput};
+use crate::fetch::url::shown;
+use crate::text::listed as listed_names;
 
 /// Which file a hash is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +64,8 @@ pub(super) struct Requirements {
     pub(super) signed_by: Option<String>,
     /// Whether the hash comes from a checksum file whose signature isn't checked.
     pub(super) unsigned_list: bool,
+    /// The entry in `magi.lock`.
+    pub(super) locked: Option<LockedInput>,
 }
 
 impl Requirements {
@@ -85,32 +86,55 @@ impl Requirements {
     }
 }
 
-/// A base's name, the checksum files that may list it, and a reader for files beside it.
-struct Beside<'a> {
-    /// URL or path of the image.
-    image: String,
-    name: String,
-    lists: Vec<String>,
-    read: &'a mut dyn FnMut(&str) -> Result<Option<Vec<u8>>>,
-}
-
 impl Preparing<'_> {
+    /// The requirements by the first of `urls` that can be asked, and the index of that URL.
+    pub(super) fn requirements_of_urls(
+        &self,
+        urls: &[&str],
+        known: Option<&Known>,
+        lock: &LockFile,
+    ) -> Result<(Requirements, usize)> {
+        let mut failures = Vec::new();
+        for (at, url) in urls.iter().enumerate() {
+            let error = match self.requirements_of_url(url, urls[0], known, lock) {
+                Ok(requirements) => return Ok((requirements, at)),
+                Err(error) => error,
+            };
+            match error.into_cause()? {
+                HttpError::Failed(mut failed) => failures.append(&mut failed),
+                other => return Err(other.into()),
+            }
+            if let (Some(failure), Some(next)) = (failures.last(), urls.get(at + 1)) {
+                self.progress.note(&format!("{failure}; trying `{}`", shown(next)));
+            }
+        }
+        Err(HttpError::Failed(failures).into())
+    }
+
+    /// The hash that a checksum file beside `url` lists now. Signatures aren't checked.
+    pub(super) fn published(&self, url: &str) -> Result<Option<ExpectedDigest>> {
+        let mut read = |beside: &str| self.client.find_small(beside, LARGEST_LIST, self.progress);
+        Beside::url(url, &mut read)?.listed_unsigned(&mut None)
+    }
+
     /// Requirements from the lock, the profile, the catalog or a checksum file beside the URL, and from the
-    /// publisher's key.
-    pub(super) fn requirements_of_url(
+    /// publisher's key. The lock has the base as `lock_url`, which differs from a mirror's `url`.
+    fn requirements_of_url(
         &self,
         url: &str,
+        lock_url: &str,
         known: Option<&Known>,
         lock: &LockFile,
     ) -> Result<Requirements> {
-        let fixed = self.fixed(url, known, lock)?;
+        let fixed = self.fixed(lock_url, known, lock)?;
         let mut read = |beside: &str| self.client.find_small(beside, LARGEST_LIST, self.progress);
-        let (image, lists) = (url::with_suffix(url, "")?, lists_beside(url)?);
-        let beside = Beside { image, name: file_name(url), lists, read: &mut read };
+        let beside = Beside::url(url, &mut read)?;
         let requirements = match &self.key {
-            Some(key) if !lock.is_signed_by(url, &key.fingerprint) => self.signed(key, fixed, beside)?,
-            _ => self.unsigned(fixed, beside)?,
+            Some(key) if !lock.is_signed_by(lock_url, &key.fingerprint) => self.signed(key, fixed, beside),
+            _ => self.unsigned(fixed, beside),
         };
+        let mut requirements = requirements.map_err(|error| self.gone_or(url, error))?;
+        requirements.locked = lock.get(lock_url).cloned();
         if requirements.unsigned_list && url.starts_with("http://") {
             let note = "a checksum that came over http proves nothing; pin it in the profile";
             self.progress.note(&format!("`{}`: {note}", shown(url)));
@@ -120,12 +144,8 @@ impl Preparing<'_> {
 
     /// Requirements from the profile or a checksum file beside the file, and from the publisher's key.
     pub(super) fn requirements_of_file(&self, path: &Path) -> Result<Requirements> {
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let lists = [format!("{name}.sha256"), "SHA256SUMS".into(), "SHA512SUMS".into()];
-        let lists = lists.map(|list| folder.join(list).to_string_lossy().into_owned()).into();
-        let image = path.to_string_lossy().into_owned();
-        let beside = Beside { image, name, lists, read: &mut read_small };
+        let mut read = read_small;
+        let beside = Beside::file(path, &mut read);
         let fixed = self.pin.map(ExpectedDigest::pinned);
         match &self.key {
             Some(key) => self.signed(key, fixed, beside),
@@ -161,10 +181,10 @@ impl Preparing<'_> {
             return Ok(Requirements { expected: fixed, ..Requirements::default() });
         }
         let mut problem = None;
-        let listed = beside.listed(&mut problem, |_, text, _| {
-            Ok(text.map(|text| String::from_utf8_lossy(text).into_owned()))
-        })?;
+        let listed = beside.listed_unsigned(&mut problem)?;
         if listed.is_none() && !self.request.insecure_no_checksum {
+            let names = || listed_names(checksum::lists_for(&beside.name).iter());
+            let problem = problem.unwrap_or_else(|| format!("none of {} is beside it", names()));
             let source_text = shown(self.request.source);
             return Err(BaseError::NoChecksum { source_text, problem }.into());
         }
@@ -193,75 +213,5 @@ impl Preparing<'_> {
             }
         };
         Ok(Requirements { signed_by, ..requirements })
-    }
-}
-
-impl Beside<'_> {
-    /// The hash in the first checksum file that lists the base. `text_of` gives the part of a file that counts,
-    /// if any; `problem` gets the error of a file that doesn't list the base.
-    fn listed(
-        &mut self,
-        problem: &mut Option<String>,
-        mut text_of: impl FnMut(
-            &str,
-            Option<&[u8]>,
-            &mut dyn FnMut(&str) -> Result<Option<Vec<u8>>>,
-        ) -> Result<Option<String>>,
-    ) -> Result<Option<ExpectedDigest>> {
-        let raw_name = [".xz", ".gz", ".zst", ".zstd"].iter().find_map(|end| self.name.strip_suffix(end));
-        let names: Vec<&str> = std::iter::once(self.name.as_str()).chain(raw_name).collect();
-        for list in &self.lists {
-            let content = (self.read)(list)?;
-            let Some(text) = text_of(list, content.as_deref(), self.read)? else { continue };
-            let by = format!("`{}`", shown(list));
-            match checksum::find(&text, &names, list) {
-                Ok((0, digest)) => return Ok(Some(ExpectedDigest { digest, of: HashOf::Packed, by })),
-                Ok((_, digest)) => return Ok(Some(ExpectedDigest { digest, of: HashOf::Raw, by })),
-                Err(error @ ChecksumError::Ambiguous { .. }) => return Err(error.into()),
-                Err(other) if list.ends_with(".sha256") => match checksum::only(&text) {
-                    Some(digest) => return Ok(Some(ExpectedDigest { digest, of: HashOf::Either, by })),
-                    None => *problem = Some(other.to_string()),
-                },
-                // Some servers answer every request with a web page.
-                Err(other) => *problem = problem.take().or(Some(other.to_string())),
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// A small file beside a local image; `None` if there is none.
-fn read_small(path: &str) -> Result<Option<Vec<u8>>> {
-    let path = Path::new(path);
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(FileError::named(path)(e).into()),
-    };
-    let mut content = Vec::new();
-    file.take(LARGEST_LIST as u64).read_to_end(&mut content).map_err(FileError::named(path))?;
-    Ok(Some(content))
-}
-
-/// The checksum files beside a URL.
-fn lists_beside(url: &str) -> Result<Vec<String>, InvalidUrl> {
-    Ok(vec![
-        url::with_suffix(url, ".sha256")?,
-        url::beside(url, "SHA256SUMS")?,
-        url::beside(url, "SHA512SUMS")?,
-    ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn checksum_file_urls_are_beside_the_image() {
-        assert_eq!(
-            lists_beside("https://h/a/b.img.xz?x=/1#y").unwrap(),
-            ["https://h/a/b.img.xz.sha256", "https://h/a/SHA256SUMS", "https://h/a/SHA512SUMS"]
-        );
-        assert_eq!(lists_beside("https://h").unwrap()[1], "https://h/SHA256SUMS");
     }
 }

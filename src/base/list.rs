@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::catalog::{CATALOG, DEFAULT, Known, Source};
+use super::catalog::{self, CATALOG, DEFAULT, Known, Source};
 use crate::error::Result;
 use crate::fetch::cache::Cache;
 use crate::fetch::lock::LockFile;
@@ -39,10 +39,15 @@ pub(crate) enum Verification {
 
 /// All bases in the catalog. Nothing is downloaded.
 pub(crate) fn list(cache: &Cache, lock: &LockFile) -> Result<Vec<ListedBase>> {
-    CATALOG.iter().map(|known| listed(known, cache, lock)).collect()
+    CATALOG.iter().map(|known| listed_entry(known, cache, lock)).collect()
 }
 
-fn listed(known: &Known, cache: &Cache, lock: &LockFile) -> Result<ListedBase> {
+/// The base of this name, if the catalog has it.
+pub(crate) fn listed(name: &str, cache: &Cache, lock: &LockFile) -> Result<Option<ListedBase>> {
+    catalog::find(name).map(|known| listed_entry(known, cache, lock)).transpose()
+}
+
+fn listed_entry(known: &Known, cache: &Cache, lock: &LockFile) -> Result<ListedBase> {
     let locked = known.urls().first().and_then(|url| lock.get(url)).map(|locked| locked.sha256);
     let (verified_by, sha256) = match (known.source, locked, known.sha256()) {
         (Source::BuiltIn(_), ..) => (Verification::BuiltIn, None),

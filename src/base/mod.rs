@@ -1,5 +1,6 @@
 //! The base image: lookup by name, download, verification, unpacking into the cache, and survey of its content.
 
+mod beside;
 mod catalog;
 mod download;
 mod expected;
@@ -13,11 +14,12 @@ mod packed;
 mod signature;
 mod survey;
 pub(crate) mod sysconf;
+mod unavailable;
 pub(crate) mod unpack;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use list::{ListedBase, Verification, list};
+pub(crate) use list::{ListedBase, Verification, list, listed as listed_base};
 pub(crate) use signature::Publisher;
 pub(crate) use survey::{Survey, architecture, os_release, survey};
 
@@ -92,17 +94,30 @@ pub(crate) enum BaseError {
     #[error("the base `{0}` is no http or https URL")]
     Scheme(String),
     /// No hash is known for the base.
-    #[error("nothing says what SHA-256 `{source_text}` must have{}", .problem.as_ref().map_or_else(String::new, |p| format!(": {p}")))]
+    #[error("nothing says what SHA-256 `{source_text}` must have: {problem}")]
     NoChecksum {
         source_text: String,
-        /// Why a checksum file that was found can't be used.
-        problem: Option<String>,
+        /// What is wrong with the checksum file, or that there is none.
+        problem: String,
     },
     /// The publisher's key is given, but no signature was found.
     #[error(
         "no OpenPGP signature was found for `{source_text}`, but `base.openpgp_fingerprint` asks for one"
     )]
     NoSignature { source_text: String },
+    /// The publisher lists another hash than the lock.
+    #[error(
+        "`{source_text}` was replaced by its publisher: `magi.lock` has SHA-256 {locked}, but {by} now lists \
+         {} {published}",
+        published.algorithm()
+    )]
+    Replaced {
+        source_text: String,
+        locked: Sha256,
+        published: Digest,
+        /// The checksum file.
+        by: String,
+    },
     /// Neither the file nor its raw image has the pinned hash.
     #[error("`{source_text}` has SHA-256 {packed}{}, but {by} expects {expected}", raw.map_or_else(
         || " and can't be unpacked".to_owned(),
@@ -124,9 +139,10 @@ impl Explain for BaseError {
     fn exit(&self) -> Exit {
         match self {
             Self::Unknown { .. } | Self::NotAFile(_) | Self::Scheme(_) => Exit::Usage,
-            Self::NoChecksum { .. } | Self::NoSignature { .. } | Self::NeitherMatches { .. } => {
-                Exit::Verification
-            }
+            Self::NoChecksum { .. }
+            | Self::NoSignature { .. }
+            | Self::Replaced { .. }
+            | Self::NeitherMatches { .. } => Exit::Verification,
         }
     }
 
@@ -145,6 +161,11 @@ impl Explain for BaseError {
             Self::NoSignature { .. } => {
                 "publishers put it beside the image or its checksum file, with `.asc` or \
                                          `.sig` at the end; without one, remove `base.openpgp_fingerprint`"
+                    .into()
+            }
+            Self::Replaced { .. } => {
+                "`magi-image fetch --update` takes what is published now; for the locked version, give a \
+                                      URL or a file that has it"
                     .into()
             }
             Self::NeitherMatches { .. } => {

@@ -115,9 +115,8 @@ impl Preparing<'_> {
 /// Whether there is a signature beside the image at `path` or one of its checksum files.
 pub(super) fn lies_beside(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let signed = [name.to_string(), format!("{name}.sha256"), "SHA256SUMS".into(), "SHA512SUMS".into()];
-    let exists = |file: &String| SUFFIXES.iter().any(|s| path.with_file_name(format!("{file}{s}")).exists());
-    signed.iter().any(exists)
+    let exists = |file: &str| SUFFIXES.iter().any(|s| path.with_file_name(format!("{file}{s}")).exists());
+    exists(&name) || checksum::lists_for(&name).iter().any(|list| exists(list))
 }
 
 fn checking(name: &str) -> String {

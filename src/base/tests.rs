@@ -1,5 +1,7 @@
 //! Prepares bases from a server on the loopback interface and from local files.
 
+mod unavailable;
+
 use std::fs;
 use std::io::Write;
 use std::time::Duration;
@@ -74,6 +76,23 @@ impl Setup {
             relative_to: self.dir.path(),
         };
         prepare(&request, &self.cache, &self.client, &mut self.lock, &self.notes)
+    }
+
+    /// Prepares a catalog's base with these URLs.
+    fn prepare_known(&mut self, urls: &[String], sha256: Option<Sha256>) -> Result<Prepared> {
+        let urls: Vec<&'static str> = urls.iter().map(|url| &*url.clone().leak()).collect();
+        let source = Source::Published { urls: urls.leak(), sha256 };
+        let known = Known { source, ..*catalog::find("debian-13").unwrap() };
+        let request = Request {
+            source: known.name,
+            sha256: None,
+            publisher: None,
+            insecure_no_checksum: self.insecure,
+            relative_to: self.dir.path(),
+        };
+        let Self { cache, client, notes, .. } = self;
+        let preparing = Preparing { request: &request, pin: None, key: None, cache, client, progress: notes };
+        preparing.url(Some(&known), &mut self.lock)
     }
 
     fn refused(&mut self, source: &str, pin: Option<&str>) -> crate::Error {
@@ -200,7 +219,8 @@ fn missing_checksum_is_refused_unless_insecure_is_requested() {
     let packed = xz(&disk(4));
     missing(&server, &["/b.xz.sha256", "/SHA512SUMS"]);
     serve(&server, "/SHA256SUMS", 2, b"<html>");
-    let url = serve(&server, "/b.xz", 1, &packed);
+    // Asked for twice: without a checksum, to tell a missing image from a missing checksum.
+    let url = serve(&server, "/b.xz", 2, &packed);
     let error = setup.refused(&url, None);
     let list = server.url_str("/SHA256SUMS");
     assert_eq!(

@@ -135,6 +135,9 @@ pub(super) enum BaseCommand {
         /// A built-in name, a URL or a file
         #[arg(value_name = "NAME|URL|FILE")]
         base: String,
+        /// Download the base if it isn't in the cache
+        #[arg(long)]
+        download: bool,
         #[command(flatten)]
         trust: TrustArgs,
     },

@@ -32,10 +32,12 @@ pub(super) fn draw(inspection: &Inspection, width: usize) -> String {
     text
 }
 
-/// Columns of the terminal, 80 without a terminal.
+/// Columns by `COLUMNS`, else of the terminal, 80 without a terminal.
 pub(super) fn columns() -> usize {
-    let columns = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
-    columns.unwrap_or(80).clamp(40, 160)
+    let wanted = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let terminal =
+        || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    wanted.or_else(terminal).unwrap_or(80).clamp(40, 160)
 }
 
 /// A row of boxes, each as wide as its share of the disk and at least [`MIN_CELLS`] wide.
@@ -105,7 +107,8 @@ fn facts(inspection: &Inspection) -> Vec<(&'static str, String)> {
     if let Some(system) = &inspection.system {
         let architecture = if system.architecture.is_empty() { "" } else { ", " };
         facts.push(("system", format!("{}{architecture}{}", system.name, system.architecture)));
-        facts.push(("hostname", system.hostname.clone()));
+        let hostname = if system.hostname.is_empty() { "none" } else { &system.hostname };
+        facts.push(("hostname", hostname.to_owned()));
     }
     if !inspection.kernels.is_empty() {
         facts.push(("kernel", inspection.kernels.join(", ")));

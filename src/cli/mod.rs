@@ -6,6 +6,7 @@ mod drawing;
 mod output;
 mod progress;
 mod report;
+mod table;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::cache::{Cache, CacheEntry, CacheKey};
 use super::checksum;
 use super::http::{Client, ExpectedFile};
-use super::lock::{LockFile, LockedInput};
+use super::lock::{self, LockFile, LockedInput};
 use super::openpgp_key;
 use crate::digest::{Digest, Sha256};
 use crate::error::{Context as _, Exit, Explain, Result};
@@ -99,7 +99,7 @@ impl Fetcher<'_> {
                 let Self { cache, client, lock, progress } = self;
                 openpgp_key::fetch(&want.url, fingerprint, cache, client, lock, *progress)?
             }
-            (_, Some(known)) => self.download(&want.url, known)?,
+            (_, Some(known)) => self.download(&want.url, known).map_err(lock::explain_mismatch)?,
             (Proof::Sums { url, name }, None) => {
                 let sha256 = self.published_sum(url, name)?;
                 self.download(&want.url, sha256)?
@@ -127,7 +127,8 @@ impl Fetcher<'_> {
         if let Some(entry) = self.cache.download(sha256)? {
             return Ok(entry);
         }
-        let expected = ExpectedFile { sha256: Some(sha256), size: None };
+        let locked = self.lock.get(url).filter(|locked| locked.sha256 == sha256);
+        let expected = ExpectedFile { sha256: Some(sha256), size: locked.map(|locked| locked.size) };
         self.client.download(&[url], &lock.partial, expected, self.progress)?;
         self.cache.keep_download(&lock, sha256)
     }

@@ -94,6 +94,17 @@ pub(crate) fn compare(what: &str, expected: Digest, found: Digest, by: &str) -> 
     require_equal(expected, found).map_err(mismatched)
 }
 
+/// The checksum files that publishers put beside a file, in the order of their use: `suffixed` appends to the
+/// file's own name, `named` is another file in the same folder.
+pub(crate) fn lists_beside<T>(suffixed: impl Fn(&str) -> T, named: impl Fn(&str) -> T) -> [T; 3] {
+    [suffixed(".sha256"), named("SHA256SUMS"), named("SHA512SUMS")]
+}
+
+/// [`lists_beside`] the file `name`, as file names.
+pub(crate) fn lists_for(name: &str) -> [String; 3] {
+    lists_beside(|suffix| format!("{name}{suffix}"), str::to_owned)
+}
+
 /// The sum for the first of `names` that `text` lists, and that name's index.
 ///
 /// A hash alone, without a name, belongs to the first name. Folders in front of a listed name don't count

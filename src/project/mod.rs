@@ -1,13 +1,14 @@
 //! A profile with everything that it names: overlays, settings, secrets, lock file. `build`, `plan`, `fetch`,
 //! `init` and `kubeconfig` are one call each. Nothing here knows the command line or the terminal.
 
-mod base;
-mod bases;
+mod base_commands;
 mod build;
 mod client;
 mod fetch;
+mod fetch_context;
 mod gitignore;
 mod init;
+mod inputs;
 mod kubeconfig;
 mod node_image;
 mod options;
@@ -19,9 +20,9 @@ use std::collections::BTreeMap;
 
 use minijinja::value::{Serde, Value};
 
-pub(crate) use bases::{ShownBase, list_bases, show_base};
+pub(crate) use base_commands::{ShownBase, list_bases, show_base};
 pub(crate) use build::{BuildRequest, build};
-pub(crate) use fetch::fetch;
+pub(crate) use fetch::{FetchSummary, FetchedInput, InputState, fetch};
 pub(crate) use init::init;
 pub(crate) use kubeconfig::{kubeconfig, merge_kubeconfig};
 pub(crate) use options::Options;

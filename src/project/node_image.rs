@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::base::Base;
+use super::inputs::Base;
 use crate::digest::Sha256;
 use crate::error::{FileError, Result};
 use crate::files::atomic::{self, Access, Staged};

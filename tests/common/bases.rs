@@ -243,3 +243,10 @@ pub fn pack(image: &Path, how: &str) -> PathBuf {
 pub fn sha256(path: &Path) -> String {
     run("sha256sum", &[arg(path)])[..64].to_owned()
 }
+
+/// Writes the correct checksum of `file` beside it, as publishers do.
+pub fn write_checksum(file: &Path) {
+    let name = file.file_name().and_then(|n| n.to_str()).expect("file name is UTF-8");
+    let list = file.with_file_name(format!("{name}.sha256"));
+    fs::write(list, format!("{}  {name}\n", sha256(file))).expect("write the checksum");
+}

@@ -14,6 +14,8 @@ pub enum Reply {
     Content(Vec<u8>),
     /// An empty reply with this status code.
     Status(u16),
+    /// 200 with a web page.
+    Page,
     /// 302 to this URL.
     Redirect(String),
     /// Announces the full length, sends this many bytes and closes the connection.
@@ -126,6 +128,11 @@ impl State {
             }
             Reply::Status(code) => {
                 write!(stream, "HTTP/1.1 {code} Said\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            }
+            Reply::Page => {
+                let page = "<!DOCTYPE html>\n<title>This file has moved</title>\n";
+                let fields = "Content-Type: text/html; charset=utf-8\r\nConnection: close";
+                write!(stream, "HTTP/1.1 200 OK\r\n{fields}\r\nContent-Length: {}\r\n\r\n{page}", page.len())
             }
             Reply::Redirect(to) => write!(
                 stream,

@@ -2,10 +2,13 @@
 
 use super::options;
 use crate::cli::args::{SharedOptions, TrustArgs};
-use crate::cli::output::json;
+use crate::cli::output::{json, print};
+use crate::cli::table::Table;
 use crate::error::Result;
+use crate::fetch::lock::LockedFile;
 use crate::progress::Progress;
-use crate::project;
+use crate::project::{self, FetchSummary, FetchedInput, InputState};
+use crate::text;
 
 pub(super) fn run(
     shared: &SharedOptions,
@@ -15,5 +18,28 @@ pub(super) fn run(
 ) -> Result<()> {
     let summary = project::fetch(options(shared, Some(trust), None), update, progress)?;
     progress.note("the cache holds everything that `build --all` needs; `build --offline` works now");
-    if shared.json { json(&summary) } else { Ok(()) }
+    match (shared.json, update) {
+        (true, _) => json(&summary),
+        (false, true) => print(updates(&summary)),
+        (false, false) => Ok(()),
+    }
+}
+
+/// What `--update` changed, one row for each input.
+fn updates(summary: &FetchSummary) -> String {
+    let mut table = Table::new(["input", "from", "to"]);
+    for FetchedInput { name, state, change } in &summary.inputs {
+        let to = match state {
+            InputState::Unchanged => "unchanged".to_owned(),
+            InputState::NotNeeded => "not needed".to_owned(),
+            InputState::Added | InputState::Changed => short(change.to.as_ref()),
+        };
+        table.row([name.clone(), short(change.from.as_ref()), to]);
+    }
+    table.to_string()
+}
+
+/// The start of the hash, and the size.
+fn short(file: Option<&LockedFile>) -> String {
+    file.map_or_else(|| "new".into(), |f| format!("{:.8} {}", f.sha256.to_string(), text::size(f.size)))
 }

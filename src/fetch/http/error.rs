@@ -20,6 +20,16 @@ pub(crate) enum HttpError {
 }
 
 impl HttpError {
+    /// Whether `--offline` is the reason.
+    pub(crate) fn is_offline(&self) -> bool {
+        matches!(self, Self::Offline(_))
+    }
+
+    /// Whether a server doesn't have the file, and none has another file instead.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.any(CauseClass::Missing) && !self.any(CauseClass::Verification)
+    }
+
     fn any(&self, class: CauseClass) -> bool {
         matches!(self, Self::Failed(failures) if failures.iter().any(|f| f.cause.class() == class))
     }
@@ -92,6 +102,8 @@ pub(super) enum FailureCause {
     Broken(String),
     #[error("the server answers {0}")]
     Status(StatusCode),
+    #[error("the server answers 200 OK with a web page instead of the file{}", .0.redirected())]
+    WebPage(WebPage),
     #[error("the server cannot resume the download")]
     NotResumable,
     #[error("the server sent another range than the requested one")]
@@ -127,6 +139,7 @@ impl FailureCause {
                 403 | 404 | 410 => CauseClass::Missing,
                 _ => CauseClass::Url,
             },
+            Self::WebPage(_) => CauseClass::Missing,
             Self::Digest(_) | Self::Size { .. } | Self::Longer(_) => CauseClass::Verification,
             // A certificate that isn't valid now won't be in a second.
             Self::InvalidUrl(_)
@@ -136,6 +149,19 @@ impl FailureCause {
             | Self::Tls(_)
             | Self::Limit(_) => CauseClass::Url,
         }
+    }
+}
+
+/// A page where a file was expected: some servers answer so for files that they no longer have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WebPage {
+    /// The URL that redirects led to, without credentials and query.
+    pub(super) redirected_to: Option<String>,
+}
+
+impl WebPage {
+    fn redirected(&self) -> String {
+        self.redirected_to.as_ref().map_or_else(String::new, |url| format!(", redirected to `{url}`"))
     }
 }
 

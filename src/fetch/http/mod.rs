@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use error::{CauseClass, HttpError, RetryError, TryError, UrlFailure};
+pub(crate) use error::HttpError;
+
+use error::{CauseClass, FailureCause, RetryError, TryError, UrlFailure};
 use transfer::Transfer;
 use transport::{Request, Transport};
 
@@ -94,11 +96,16 @@ impl Client {
         progress: &dyn Progress,
     ) -> Result<Downloaded> {
         let mut failures = Vec::new();
-        for url in urls {
+        for (at, url) in urls.iter().enumerate() {
             let mut transfer = Transfer::open(partial, url, expected, progress)?;
             match self.retry(url, progress, |transport| transfer.run(transport)) {
                 Ok((sha256, size)) => return Ok(Downloaded { sha256, size, url: (*url).to_owned() }),
-                Err(RetryError::Url(failure)) => failures.push(failure),
+                Err(RetryError::Url(failure)) => {
+                    if let Some(next) = urls.get(at + 1) {
+                        progress.note(&format!("{failure}; trying `{}`", shown(next)));
+                    }
+                    failures.push(failure);
+                }
                 Err(RetryError::Fatal(error)) => return Err(error),
             }
         }
@@ -123,6 +130,18 @@ impl Client {
         }
     }
 
+    /// Fails if the server doesn't have the file at `url`, or answers with a web page.
+    pub(crate) fn check_exists(&self, url: &str, progress: &dyn Progress) -> Result<()> {
+        Ok(self.retry(url, progress, |transport| {
+            let response = transport.send(Request::new(url))?;
+            response.require_success()?;
+            if response.is_html() {
+                return Err(FailureCause::WebPage(response.web_page()).into());
+            }
+            Ok(())
+        })?)
+    }
+
     fn small(&self, url: &str, limit: usize, progress: &dyn Progress) -> Result<Vec<u8>, RetryError> {
         self.retry(url, progress, |transport| {
             let mut response = transport.send(Request::new(url))?;
@@ -131,7 +150,7 @@ impl Client {
             while let Some(chunk) = response.next_chunk()? {
                 content.extend_from_slice(&chunk);
                 if content.len() > limit {
-                    return Err(error::FailureCause::Limit(limit).into());
+                    return Err(FailureCause::Limit(limit).into());
                 }
             }
             Ok(content)

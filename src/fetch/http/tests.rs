@@ -210,6 +210,25 @@ fn wrong_content_is_refused_and_mirror_is_tried() {
 }
 
 #[test]
+fn web_page_is_refused_unless_it_has_the_expected_hash() {
+    let page = |body: &str| {
+        format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let server = RawServer::new(&[&page("a page"), &page("a page"), &page("a page")]);
+    let expected = format!(
+        "cannot download `{}`: the server answers 200 OK with a web page instead of the file",
+        server.url
+    );
+    for other in [ExpectedFile::default(), expect(b"longer than a page")] {
+        let error = PartialFile::new().download(&[&server.url], other).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        assert!(error.cause().is_some_and(HttpError::is_missing));
+    }
+    PartialFile::new().download(&[&server.url], expect(b"a page")).unwrap();
+    assert_eq!(server.requests().len(), 3, "none was tried again");
+}
+
+#[test]
 fn redirect_loop_and_long_chain_are_refused() {
     let server = Server::run();
     let to = |path: &str| status_code(302).append_header("Location", path);

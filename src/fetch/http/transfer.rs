@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::ExpectedFile;
-use super::error::{FailureCause, TryError};
+use super::error::{CauseClass, FailureCause, TryError, WebPage};
 use super::transport::{Request, Response, Transport};
 use crate::digest::{Sha256, Sha256Hasher};
 use crate::error::FileError;
@@ -34,6 +34,8 @@ pub(super) struct Transfer<'a> {
     length: u64,
     /// The file's first part came with an earlier response.
     is_resumed: bool,
+    /// Set if the last response is a web page.
+    page: Option<WebPage>,
     progress: &'a dyn Progress,
     task: Option<Box<dyn Task>>,
 }
@@ -61,6 +63,7 @@ impl<'a> Transfer<'a> {
             hasher: Sha256Hasher::default(),
             length: 0,
             is_resumed: false,
+            page: None,
             progress,
             task: None,
         };
@@ -96,14 +99,26 @@ impl<'a> Transfer<'a> {
         let before = self.length;
         let is_complete = self.length > 0 && self.expected.size == Some(self.length);
         if !is_complete {
-            self.receive(transport).map_err(|error| match error {
+            self.receive(transport).map_err(|error| match self.prefer_page(error) {
                 TryError::Url { cause, retry_after, .. } => {
                     TryError::Url { cause, retry_after, received: self.length.saturating_sub(before) }
                 }
                 fatal @ TryError::Fatal(_) => fatal,
             })?;
         }
-        self.finish()
+        self.finish().map_err(|error| self.prefer_page(error))
+    }
+
+    /// Replaces a mismatch by its cause if the content is a web page.
+    fn prefer_page(&self, error: TryError) -> TryError {
+        match (error, &self.page) {
+            (TryError::Url { cause, retry_after, received }, Some(page))
+                if cause.class() == CauseClass::Verification =>
+            {
+                TryError::Url { cause: FailureCause::WebPage(page.clone()), retry_after, received }
+            }
+            (error, _) => error,
+        }
     }
 
     fn receive(&mut self, transport: &Transport) -> Result<(), TryError> {
@@ -117,6 +132,10 @@ impl<'a> Transfer<'a> {
         }
         response.require_success()?;
         let announced = self.prepare(&response)?;
+        self.page = None;
+        if response.is_html() {
+            self.found_page(response.web_page())?;
+        }
         self.check_announced(announced)?;
         let end = announced.or(self.expected.size);
         if self.task.is_none() {
@@ -125,6 +144,9 @@ impl<'a> Transfer<'a> {
             self.task = Some(task);
         }
         while let Some(chunk) = response.next_chunk()? {
+            if self.length == 0 && is_html(&chunk) {
+                self.found_page(response.web_page())?;
+            }
             self.add(&chunk)?;
         }
         match end {
@@ -133,6 +155,15 @@ impl<'a> Transfer<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Fails unless an expected hash will show whether the page is the file.
+    fn found_page(&mut self, page: WebPage) -> Result<(), TryError> {
+        if self.expected.sha256.is_none() {
+            return self.fail_and_start_over(FailureCause::WebPage(page));
+        }
+        self.page = Some(page);
+        Ok(())
     }
 
     /// Positions the file where the response's body belongs. Returns the size of the whole file, if the server
@@ -220,4 +251,12 @@ impl<'a> Transfer<'a> {
     fn write_error(&self) -> impl FnOnce(std::io::Error) -> FileError + use<> {
         FileError::new("write", &self.path)
     }
+}
+
+/// Whether content starts as HTML does. Some servers send pages with another content type.
+fn is_html(start: &[u8]) -> bool {
+    let start = start.trim_ascii_start();
+    ["<!doctype html", "<html"]
+        .iter()
+        .any(|tag| start.get(..tag.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(tag.as_bytes())))
 }

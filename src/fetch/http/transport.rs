@@ -13,8 +13,9 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 use super::ClientSettings;
-use super::error::{FailureCause, HttpError, RefusedRedirect, TryError};
+use super::error::{FailureCause, HttpError, RefusedRedirect, TryError, WebPage};
 use crate::error::find_source;
+use crate::fetch::url::shown;
 use crate::interrupt::{self, Interrupted};
 
 const MAX_REDIRECTS: usize = 10;
@@ -58,11 +59,12 @@ impl Transport {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(FailureCause::Scheme.into());
         }
+        let requested = url.clone();
         let request = self.client.get(url).headers(request.headers);
         // Inside a block, because `send` starts timers, which need the runtime.
         let response = self.wait_for(async { request.send().await })?;
         let response = response.map_err(|e| self.cause_of(&e))?;
-        Ok(Response { transport: self, inner: response })
+        Ok(Response { transport: self, requested, inner: response })
     }
 
     pub(super) fn sleep(&self, pause: Duration) -> Result<(), Interrupted> {
@@ -154,6 +156,7 @@ impl<'a> Request<'a> {
 /// A response whose head has arrived.
 pub(super) struct Response<'a> {
     transport: &'a Transport,
+    requested: Url,
     inner: reqwest::Response,
 }
 
@@ -165,6 +168,18 @@ impl Response<'_> {
     /// Bytes in the body, if the server announces them.
     pub(super) fn length(&self) -> Option<u64> {
         self.inner.content_length()
+    }
+
+    /// Whether the server announces HTML.
+    pub(super) fn is_html(&self) -> bool {
+        self.header(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"))
+    }
+
+    /// The description of the response as a web page.
+    pub(super) fn web_page(&self) -> WebPage {
+        let url = self.inner.url();
+        WebPage { redirected_to: (*url != self.requested).then(|| shown(url.as_str())) }
     }
 
     /// A strong `ETag`: equal ones mean equal bytes.
