@@ -88,11 +88,12 @@ run_qemu() {
 	qemu_pid=$!
 }
 
-# start_guest IMAGE: the guest's NTP requests to 10.0.2.2 reach this machine's loopback.
+# start_guest IMAGE: the guest's NTP requests to 10.0.2.2 reach this machine's loopback. The caller sets address (the
+# guest's, as 10.0.2.15 by QEMU's DHCP server) and may set user_network (more options of QEMU's user network).
 start_guest() {
 	ssh_port=$(free_port)
 	run_qemu "$work" "format=raw,file=$1" -smp 2 -m 2048 \
-		-netdev "user,id=n,hostfwd=tcp:127.0.0.1:$ssh_port-:22" \
+		-netdev "user,id=n${user_network:-},hostfwd=tcp:127.0.0.1:$ssh_port-$address:22" \
 		-device virtio-net-pci,netdev=n,romfile= \
 		-object "filter-dump,id=f,netdev=n,file=$work/net.pcap,maxlen=600" \
 		-serial "file:$work/serial.log"
