@@ -474,3 +474,31 @@ fn overlapping_networks_and_hostname_localhost_are_refused() {
     hint: `localhost` always means the machine itself; choose another name
     ");
 }
+
+#[test]
+fn networks_of_pods_and_docker_are_compared_with_the_lan() {
+    let fixed = |network: &str, node: &str| {
+        Profile::default()
+            .cluster_instead(&format!(
+                "name = \"magi\"\nvip = \"{network}.100\"\ngateway = \"{network}.1\"\ndns = [\"10.43.0.53\"]\n"
+            ))
+            .nodes(&[node])
+    };
+    insta::assert_snapshot!(refused(&fixed("10.0.0", "name = \"caspar\"\naddress = \"10.0.0.13/24\"")), @"
+    error: overlay `k3s`: the gateway or a name server is in the network of the pods or of the services
+    hint: set `cluster_cidr` and `service_cidr` under [overlays.k3s] to networks that your LAN doesn't use
+    ");
+    let warnings = |network: &str, nodes: &[&str]| {
+        let sandbox = Sandbox::new();
+        let profile = Profile::default().nodes(nodes).uses(&["docker", "k3s"]);
+        profile.cluster_instead(&format!("name = \"magi\"\nvip = \"{network}.100\"\n")).write(&sandbox);
+        let said = sandbox.run(&["plan", "--all", "-p", "magi.toml"]).ok().stderr;
+        said.lines().filter(|line| line.starts_with("warning: ")).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(warnings("172.20.1", &["name = \"melchior\"", "name = \"caspar\""]), @"
+    warning: overlay `docker`: the LAN with 172.20.1.100 is in the range that Docker takes its networks from (172.17.0.0 to 172.31.255.255), so containers may not reach it; give Docker other networks: `default-address-pools` and `bip` in /etc/docker/daemon.json, by an overlay of your own
+    warning: overlay `k3s`: 2 servers tolerate the loss of no more of them than 1 do, because etcd needs a majority; use an odd number of nodes
+    ");
+    assert_eq!(warnings("172.16.1", &["name = \"caspar\""]), "");
+    assert_eq!(warnings("192.168.178", &["name = \"a\"", "name = \"b\"", "name = \"c\""]), "");
+}

@@ -63,6 +63,15 @@ impl<'a> PlanInputs<'a> {
         Ok(wants)
     }
 
+    /// What the overlays' checks say about `node` without being an error.
+    pub(crate) fn warnings(&self, node: &Node) -> Result<Vec<String>> {
+        let mut warnings = Vec::new();
+        for overlay in self.overlays_on(node, &NodeSecrets::new())? {
+            warnings.extend(overlay.warnings()?);
+        }
+        Ok(warnings)
+    }
+
     fn overlays_on(&self, node: &Node, secrets: &NodeSecrets) -> Result<Vec<OverlayOnNode<'a>>> {
         let mut shared = context::of_all_overlays(self.profile, node, self.ssh_keys, self.base);
         let uses: Vec<String> = self.overlays.iter().map(|o| o.name.clone()).collect();

@@ -2,19 +2,39 @@
 
 use super::{OverlayOnNode, PlanError, Result, attributes};
 use crate::digest::{NotAHash, Sha256};
-use crate::overlay::spec::FetchSpec;
+use crate::error::Explain as _;
+use crate::overlay::spec::{CheckSpec, FetchSpec};
 use crate::plan::{Area, Proof, Want};
 
 impl OverlayOnNode<'_> {
     pub(super) fn checks(&self) -> Result<()> {
-        for check in &self.overlay.spec.checks {
-            if !self.scope.when(Some(&check.that))? {
-                let hint = check.hint.as_ref().map(|h| self.scope.text(h)).transpose()?;
-                let message = self.scope.text(&check.message)?;
-                return Err(PlanError::Check { overlay: self.overlay.name.clone(), message, hint });
+        for check in self.overlay.spec.checks.iter().filter(|check| !check.warn) {
+            if let Some(failed) = self.failed(check)? {
+                return Err(failed);
             }
         }
         Ok(())
+    }
+
+    /// What the checks say that only warn.
+    pub(super) fn warnings(&self) -> Result<Vec<String>> {
+        let mut warnings = Vec::new();
+        for check in self.overlay.spec.checks.iter().filter(|check| check.warn) {
+            if let Some(failed) = self.failed(check)? {
+                let hint = failed.hint().map_or_else(String::new, |hint| format!("; {hint}"));
+                warnings.push(format!("{failed}{hint}"));
+            }
+        }
+        Ok(warnings)
+    }
+
+    fn failed(&self, check: &CheckSpec) -> Result<Option<PlanError>> {
+        if self.scope.when(Some(&check.that))? {
+            return Ok(None);
+        }
+        let hint = check.hint.as_ref().map(|h| self.scope.text(h)).transpose()?;
+        let message = self.scope.text(&check.message)?;
+        Ok(Some(PlanError::Check { overlay: self.overlay.name.clone(), message, hint }))
     }
 
     pub(super) fn file_specs_name_files(&self) -> Result<()> {

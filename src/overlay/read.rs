@@ -175,7 +175,8 @@ fn boot(section: &Section<'_>, key: &str) -> Result<BootSpec> {
 
 fn check(section: &Section<'_>) -> Result<CheckSpec> {
     let (that, message) = (section.required("that")?, section.required("message")?);
-    Ok(CheckSpec { that, message, hint: section.string("hint")? })
+    let warn = section.boolean("warn")?.is_some_and(|b| b.value);
+    Ok(CheckSpec { that, message, hint: section.string("hint")?, warn })
 }
 
 fn secret(section: &Section<'_>) -> Result<SecretSpec> {

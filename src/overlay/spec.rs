@@ -162,10 +162,12 @@ pub(crate) struct BootSpec {
     pub(crate) when: Option<Expression>,
 }
 
-/// `[[check]]`: a condition that must hold.
+/// `[[check]]`: a condition that must or should hold.
 #[derive(Debug, Clone)]
 pub(crate) struct CheckSpec {
     pub(crate) that: Expression,
     pub(crate) message: Template,
     pub(crate) hint: Option<Template>,
+    /// Whether a condition that doesn't hold is only told, not an error.
+    pub(crate) warn: bool,
 }

@@ -10,7 +10,8 @@ use crate::document::{DocumentError, Located, Section};
 
 type Result<T> = std::result::Result<T, DocumentError>;
 
-/// Addresses are unique, and static nodes have the VIP and a gateway in their network.
+/// Addresses are unique, static nodes have the VIP and a gateway in their network, and name servers are machines
+/// outside the cluster.
 pub(super) fn addresses(
     root: &Section<'_>,
     cluster: &Located<Cluster>,
@@ -30,6 +31,20 @@ pub(super) fn addresses(
     if cluster.value.gateway == Some(vip) {
         let what = format!("duplicate address: the VIP {vip} is also the gateway");
         return Err(root.error_at(cluster.at, what));
+    }
+    for server in &cluster.value.dns {
+        let of_node = fixed.iter().find(|(_, host)| host.addr() == *server).map(|(node, _)| &node.value.name);
+        let whose = match of_node {
+            Some(name) => format!("the address of `{name}`"),
+            None if *server == vip => "the VIP".to_owned(),
+            None => continue,
+        };
+        let what = format!(
+            "the name server {server} is {whose}, but first boot needs names before the cluster runs"
+        );
+        return Err(root
+            .error_at(cluster.at, what)
+            .hinting("set `dns` to your router, or to another server of the LAN"));
     }
     Ok(())
 }
@@ -112,5 +127,29 @@ mod tests {
             message("vip = \"10.0.0.100\"\ngateway = \"10.0.0.100\"", "[[node]]\nname = \"a\"")
                 .ends_with("the VIP 10.0.0.100 is also the gateway")
         );
+    }
+
+    #[test]
+    fn name_servers_are_outside_the_cluster() {
+        let nodes = "[[node]]\nname = \"caspar\"\naddress = \"10.0.0.12/24\"\n";
+        let dns = |servers: &str| {
+            message(&format!("vip = \"10.0.0.100\"\ngateway = \"10.0.0.1\"\ndns = [{servers}]"), nodes)
+        };
+        assert_eq!(dns("\"10.0.0.1\", \"9.9.9.9\""), "valid");
+        assert!(dns("\"10.0.0.1\", \"10.0.0.100\"").contains("the name server 10.0.0.100 is the VIP, but"));
+        assert!(dns("\"10.0.0.12\"").contains("the name server 10.0.0.12 is the address of `caspar`, but"));
+    }
+
+    #[test]
+    fn only_a_wired_interface_is_accepted() {
+        let interface = |name: &str| {
+            message(&format!("vip = \"10.0.0.100\"\ninterface = \"{name}\""), "[[node]]\nname = \"caspar\"\n")
+        };
+        for name in ["eth0", "end0", "enx0011223344", "eth0.12"] {
+            assert_eq!(interface(name), "valid");
+        }
+        for name in ["wlan0", "wlp1s0", "lo", ".", "..", "", "eth0:1", "sixteen-letters-", "a b"] {
+            assert_ne!(interface(name), "valid", "{name}");
+        }
     }
 }

@@ -61,10 +61,19 @@ fn interface(section: &Section<'_>) -> Result<String> {
     let name = written.value;
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     // Linux: IFNAMSIZ, with a NUL.
-    if (1..=15).contains(&name.len()) && name.chars().all(is_allowed) {
+    let is_name =
+        (1..=15).contains(&name.len()) && name.chars().all(is_allowed) && name != "." && name != "..";
+    let what = if !is_name {
+        format!("`{}` is not a valid network interface name", name.escape_debug())
+    } else if name == "lo" {
+        "`lo` is the loopback interface, which reaches no other node".to_owned()
+    } else if name.starts_with("wl") {
+        format!(
+            "`{name}` is a wireless interface: the nodes have no Wi-Fi settings, and the VIP needs a wired network"
+        )
+    } else {
         return Ok(name);
-    }
-    let what = format!("`{name}` is not a valid network interface name");
+    };
     Err(section.error_at(written.at, what).hinting("the wired interface of a Raspberry Pi is `eth0`"))
 }
 

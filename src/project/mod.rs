@@ -96,11 +96,18 @@ impl<'a> Project<'a> {
         let source = self.options.base.as_deref().unwrap_or(&self.profile.base.image);
         let facts = expected_facts(source);
         let mut store = SecretStore::ephemeral();
+        let mut told = Vec::new();
         for node in &self.profile.nodes {
             let secrets = self.secrets_of(Some(node), &mut store)?;
             let inputs = self.inputs(&facts);
             inputs.wants(node)?;
             compose::plan(&inputs, node, &secrets, &Unfetched)?;
+            for warning in inputs.warnings(node)? {
+                if !told.contains(&warning) {
+                    self.progress.note(&format!("warning: {warning}"));
+                    told.push(warning);
+                }
+            }
         }
         Ok(())
     }
