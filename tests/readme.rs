@@ -116,8 +116,12 @@ fn every_command_and_option_of_the_readme_exists() {
     let mut help = sandbox.run(&["--help"]).ok().stdout;
     for line in table {
         for call in line.split("`magi-image ").skip(1) {
-            let name = call.split([' ', '`']).next().unwrap_or_default();
-            help.push_str(&sandbox.run(&[name, "--help"]).ok().stdout);
+            // A command, or a command and its subcommand, such as `base show NAME`.
+            let words = call.split('`').next().unwrap_or_default().split(' ');
+            let mut words: Vec<&str> =
+                words.take_while(|word| word.chars().all(|c| c.is_ascii_lowercase())).collect();
+            words.push("--help");
+            help.push_str(&sandbox.run(&words).ok().stdout);
         }
     }
     for option in readme
