@@ -85,17 +85,16 @@ impl Error {
         cause.downcast_ref()
     }
 
-    /// The cause by value, if it is a `T`; otherwise the error.
+    /// The cause by value, without its context, if it is a `T`; otherwise the error.
     pub(crate) fn into_cause<T: Explain>(self) -> Result<T, Self> {
         if self.cause::<T>().is_none() {
             return Err(self);
         }
-        let Self { cause, context, instead } = self;
-        let cause: Box<dyn StdError + Send + Sync> = cause;
-        cause
-            .downcast()
-            .map(|cause| *cause)
-            .map_err(|_| unreachable!("{context:?} {instead:?}: checked above"))
+        let cause: Box<dyn StdError + Send + Sync> = self.cause;
+        match cause.downcast() {
+            Ok(cause) => Ok(*cause),
+            Err(_) => unreachable!("the type was checked"),
+        }
     }
 
     /// The messages from the outermost context to the innermost cause.
@@ -214,6 +213,16 @@ mod tests {
     struct Damaged(#[from] std::io::Error);
 
     impl Explain for Damaged {}
+
+    #[test]
+    fn cause_is_found_by_its_type() {
+        let error = || Error::from(Damaged(std::io::Error::other("no cluster"))).context("reading");
+        assert!(error().cause::<Damaged>().is_some() && error().cause::<FileError>().is_none());
+        assert_eq!(error().into_cause::<Damaged>().unwrap().to_string(), "damaged: no cluster");
+        assert_eq!(error().into_cause::<FileError>().unwrap_err().chain().len(), 2);
+        let hinted = error().hinting("use a backup".into());
+        assert_eq!((hinted.exit(), hinted.hint().as_deref()), (Exit::Failed, Some("use a backup")));
+    }
 
     #[test]
     fn chain_goes_from_context_to_cause_without_repetition() {

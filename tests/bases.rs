@@ -241,7 +241,7 @@ fn base_show_downloads_only_when_asked() {
     let url = server.url("/base.img.xz");
     let show = |args: &[&str]| sandbox.run(&[&["base", "show"], args].concat());
     insta::assert_snapshot!(show(&["debian-13"]).ok().stdout, @"
-    debian-13
+    debian-13 (default)
       Debian 13, cloud image `raspi`, the latest daily build
       family    Debian's cloud image `raspi`
       boards    Pi 3, 4
@@ -275,11 +275,11 @@ fn base_list_fits_a_narrow_terminal() {
     assert!(listed.lines().all(|line| line.chars().count() <= 60), "{listed}");
     let entry = listed.split("\n\n").find(|entry| entry.contains("(default)"));
     insta::assert_snapshot!(entry.expect("a base is the default"), @"
-    debian-12-raspi4 (default)
-      Debian 12 of raspi.debian.net, tested, of 2023-11-09
-      family    Debian of raspi.debian.net
-      boards    Pi 4
-      verified  by the built-in SHA-256
+    debian-13 (default)
+      Debian 13, cloud image `raspi`, the latest daily build
+      family    Debian's cloud image `raspi`
+      boards    Pi 3, 4
+      verified  by the checksum file beside it
       cached    no
     ");
     let bases = sandbox.run(&["base", "list", "--json"]).ok().json();

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-use common::bases::{Base, MAKERS, pack, sha256};
+use common::bases::{Base, MAKERS, pack, sha256, write_checksum};
 use common::server::{Reply, Server};
 use common::tools::have;
 use common::{Profile, Sandbox};
@@ -80,5 +80,27 @@ fn update_shows_old_and_new_version_of_every_input() {
     input          from               to
     latest.img.xz  [hash] [size]  unchanged
     tool           [hash] [size]  not needed
+    ");
+}
+
+#[test]
+fn replaced_file_of_an_overlay_is_refused_by_its_locked_size() {
+    if !have(&MAKERS) {
+        return;
+    }
+    let (sandbox, server) = (Sandbox::alone(), Server::start());
+    publish(&sandbox, &server, "/tool", "/sums", b"#!/bin/sh\n");
+    sandbox.write("work/overlays/mine/overlay.toml", OVERLAY.replace("[server]", &server.url("")));
+    let raw = Base::default().make(&sandbox.path("work"), "base.img");
+    write_checksum(&raw);
+    Profile::small(&["mine"]).base("base.img").write(&sandbox);
+    sandbox.run(&["fetch", "-p", "magi.toml", "-q"]).ok();
+    fs::remove_dir_all(sandbox.cache()).expect("remove the cache");
+    // Never sends its content: a wait for it would not end.
+    server.on("/tool", Reply::Stall(b"#!/bin/sh\nexit 1\n".to_vec(), 0));
+    insta::assert_snapshot!(sandbox.run(&["fetch", "-p", "magi.toml", "-q"]).failed(3), @"
+    error: fetching `http://[server]/tool`
+      caused by: cannot download `http://[server]/tool`: it has 17 bytes, but 10 were expected
+    hint: the server has another version than `magi.lock` names: `magi-image fetch --update` takes it; for the locked version, use a mirror or a local file that has it
     ");
 }

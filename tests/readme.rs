@@ -116,8 +116,12 @@ fn every_command_and_option_of_the_readme_exists() {
     let mut help = sandbox.run(&["--help"]).ok().stdout;
     for line in table {
         for call in line.split("`magi-image ").skip(1) {
-            let name = call.split([' ', '`']).next().unwrap_or_default();
-            help.push_str(&sandbox.run(&[name, "--help"]).ok().stdout);
+            // A command, or a command and its subcommand, such as `base show NAME`.
+            let words = call.split('`').next().unwrap_or_default().split(' ');
+            let mut words: Vec<&str> =
+                words.take_while(|word| word.chars().all(|c| c.is_ascii_lowercase())).collect();
+            words.push("--help");
+            help.push_str(&sandbox.run(&words).ok().stdout);
         }
     }
     for option in readme
@@ -202,4 +206,22 @@ fn example_site_is_applied_by_the_init_node() {
     let profile = fs::read_to_string(sandbox.work("docs/example-site/magi.toml")).expect("read the profile");
     assert!(site.contains("host: www.example.org\n") && profile.contains("vip = \"10.0.0.100\"\n"));
     assert!(docs.contains("--resolve www.example.org:80:10.0.0.100 http://www.example.org/"));
+}
+
+#[test]
+fn table_of_bases_names_every_published_base_and_its_boards() {
+    let repo = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(repo.join("docs/bases.md")).expect("read the page");
+    let heading = page.lines().find(|line| line.starts_with("| base |")).expect("the table");
+    let bases = Sandbox::new().run(&["base", "list", "--json"]).ok().json();
+    for base in bases.as_array().expect("a list").iter().filter(|base| base["boards"] != "none") {
+        let name = format!("`{}`", base["name"].as_str().expect("a name"));
+        let row = page.lines().find(|line| line.starts_with("| `") && line.contains(&name));
+        let row = row.unwrap_or_else(|| panic!("{name} is not in the table"));
+        for (board, cell) in heading.split('|').zip(row.split('|')).skip(2).take(4) {
+            let number = board.trim().trim_start_matches("Pi ").trim_end_matches(" W");
+            let is_listed = base["boards"].as_str().is_some_and(|boards| boards.contains(number));
+            assert_eq!(cell.trim() == "yes", is_listed, "{name} on {board}");
+        }
+    }
 }

@@ -37,7 +37,7 @@ pub(crate) enum Source {
 pub(crate) const SAMPLE: &str = "sample";
 
 /// The base that a new profile uses.
-pub(crate) const DEFAULT: &str = "debian-12-raspi4";
+pub(crate) const DEFAULT: &str = "debian-13";
 
 /// The sample is made by `sample/make-sample`; the other bases are published by Debian and by Raspberry Pi, with
 /// checksum files beside them. Second URLs are the publishers' other names for the same tree: Debian's image server

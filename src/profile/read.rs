@@ -81,7 +81,7 @@ fn base(section: Section<'_>) -> Result<BaseChoice> {
     let image = section.required("image")?;
     if image.value.is_empty() {
         let error = section.error_at(image.at, "`base.image` is empty");
-        return Err(error.hinting("write a built-in base such as `debian-12-raspi4`, a URL or a file"));
+        return Err(error.hinting("write a built-in base such as `debian-13`, a URL or a file"));
     }
     let sha256 = match section.string("sha256")? {
         Some(pin) => Some(pin.value.parse().map_err(|_| {
