@@ -675,25 +675,25 @@ fn unsupported_file_systems_are_refused() {
     insta::assert_snapshot!(ext2.refused(1), @"
     error: looking into the base `base.img`
       caused by: the ext4 file system cannot be written: missing feature `extent`
-    hint: use an image as published, or one made with the default features of `mkfs.ext4`
+    hint: use an image as published, or one made with the default options of `mkfs.ext4`
     ");
     let Some(bigalloc) = ext4_with("bigalloc") else { return };
     insta::assert_snapshot!(bigalloc.refused(1), @"
     error: looking into the base `base.img`
       caused by: the ext4 file system cannot be written: unsupported feature `bigalloc`
-    hint: use an image as published, or one made with the default features of `mkfs.ext4`
+    hint: use an image as published, or one made with the default options of `mkfs.ext4`
     ");
     let Some(mmp) = ext4_with("mmp") else { return };
     insta::assert_snapshot!(mmp.refused(1), @"
     error: looking into the base `base.img`
       caused by: the ext4 file system cannot be written: unsupported feature `mmp`
-    hint: use an image as published, or one made with the default features of `mkfs.ext4`
+    hint: use an image as published, or one made with the default options of `mkfs.ext4`
     ");
     let Some(inline) = ext4_with("inline_data") else { return };
     insta::assert_snapshot!(inline.refused(1), @"
     error: looking into the base `base.img`
       caused by: the ext4 file system cannot be written: unsupported feature `inline_data`
-    hint: use an image as published, or one made with the default features of `mkfs.ext4`
+    hint: use an image as published, or one made with the default options of `mkfs.ext4`
     ");
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use super::image::copy_sparse;
-use super::tools::{arg, command, run};
+use super::tools::{arg, command, output, run, said};
 
 /// The programs that [`Base::make`] needs.
 pub const MAKERS: [&str; 6] = ["sfdisk", "sgdisk", "mkfs.vfat", "mcopy", "mkfs.ext4", "debugfs"];
@@ -40,6 +40,8 @@ pub struct Base {
     pub fat_size: u64,
     /// Options of mkfs.ext4.
     pub ext4: Vec<&'static str>,
+    /// Programs with arguments that change the ext4 after mkfs.ext4; e2fsck may exit with 1.
+    pub tune: Vec<&'static [&'static str]>,
     /// Size of the ext4 in MiB.
     pub ext4_size: u64,
     /// Content of `sysconf.txt`; `None`: no such file.
@@ -68,6 +70,7 @@ impl Default for Base {
             fat: vec!["-F", "16", "-s", "4"],
             fat_size: 32,
             ext4: vec!["-b", "4096"],
+            tune: Vec::new(),
             ext4_size: 32,
             sysconf: Some(SYSCONF),
             on_fat: vec![("config.txt".into(), b"arm_64bit=1\n".to_vec())],
@@ -156,6 +159,10 @@ impl Base {
         File::create(path).expect("create the ext4").set_len(self.ext4_size * MIB).expect("set the length");
         let fixed = ["-q", "-L", "RASPIROOT", "-E", "root_owner=0:0,lazy_itable_init=0", "-d", arg(tree)];
         run("mkfs.ext4", &self.ext4.iter().copied().chain(fixed).chain([arg(path)]).collect::<Vec<_>>());
+        for tool in &self.tune {
+            let ran = output(tool[0], &[&tool[1..], &[arg(path)]].concat());
+            assert!(matches!(ran.status.code(), Some(0 | 1)), "{tool:?}: {}", said(&ran));
+        }
     }
 
     /// A minimal Debian tree: merged `/usr`, accounts, network configuration, dpkg status.

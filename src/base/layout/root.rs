@@ -93,11 +93,14 @@ fn numbers(parts: &[Probed], indices: &[usize]) -> Vec<u32> {
     indices.iter().map(|&index| parts[index].partition.number).collect()
 }
 
-/// Whether an ext4 has an `/etc/os-release`. An ext4 that can't be opened counts as well: the survey reports the
+/// Whether an ext4 has an `/etc/os-release`. An ext4 that can't be read counts as well: the survey reports the
 /// error later.
 fn has_system(part: &Probed, image: &Arc<File>) -> bool {
     let reader = part.partition.read_only(image).ok().and_then(|window| Reader::open(&window).ok());
-    reader.is_none_or(|root| root.read("/etc/os-release", 64 << 10).is_ok())
+    reader.is_none_or(|root| {
+        root.superblock().require_known_features().is_err()
+            || !matches!(root.stat("/etc/os-release"), Ok(None))
+    })
 }
 
 fn parse(root: &str) -> Option<RootName<'_>> {

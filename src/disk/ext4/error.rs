@@ -19,6 +19,12 @@ pub(crate) enum Ext4Error {
     Open(Ext4Cause),
     #[error("the ext4 file system is damaged at `{path}`: {cause}")]
     Damaged { path: String, cause: Ext4Cause },
+    /// A feature that only some inodes use.
+    #[error("the ext4 file system cannot be read at `{path}`: {cause}")]
+    Incompatible { path: String, cause: Ext4Cause },
+    /// ext4-view hashes names as signed bytes, which differs for names outside ASCII.
+    #[error("cannot look up `{path}`: `{folder}` has an unsigned directory hash, and the name is not ASCII")]
+    UnsignedHash { path: String, folder: String },
     #[error("`{path}` has {size} bytes, the limit is {limit}")]
     TooLarge { path: String, size: u64, limit: u64 },
     #[error("cannot write `{path}`: {cause}")]
@@ -90,22 +96,44 @@ pub(crate) enum FeatureProblem {
     UnknownBits(u32),
     #[error("missing feature `{0}`")]
     Missing(&'static str),
+    /// In bytes.
+    #[error("inodes of {found} bytes, at least {smallest} are needed")]
+    InodeSize { found: u16, smallest: u16 },
+    /// In bytes.
+    #[error("blocks of {0} bytes, 1024 or 4096 are needed")]
+    BlockSize(u32),
+    #[error("directory hash `legacy`")]
+    LegacyHash,
+    #[error("external journal")]
+    ExternalJournal,
 }
 
 fn joined(problems: &[FeatureProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// How to replace the directory hash `legacy`.
+const REHASH: &str = "use an image as published; `tune2fs -E hash_alg=half_md4` and `e2fsck -fD` on the partition \
+                      change the directory hash";
+
+/// Whether ext4-view doesn't support a directory's hash; its error only shows this as text.
+fn is_hash(error: &ext4_view::Ext4Error) -> bool {
+    error.to_string().contains("directory hash")
+}
+
 impl Explain for Ext4Error {
     fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Unclean(_) => "use an image as published, one that has never booted",
-            Self::Features(_) => {
-                "use an image as published, or one made with the default features of `mkfs.ext4`"
+            Self::Features(problems) if problems.contains(&FeatureProblem::LegacyHash) => REHASH,
+            Self::Incompatible { cause: Ext4Cause::View(error), .. } if is_hash(error) => REHASH,
+            Self::Features(_) | Self::Incompatible { .. } => {
+                "use an image as published, or one made with the default options of `mkfs.ext4`"
             }
             Self::Superblock(_) | Self::Open(_) | Self::Damaged { .. } | Self::JournalSize => {
                 "the image is damaged; `e2fsck -fn` on the partition shows details"
             }
+            Self::UnsignedHash { .. } => "use a name in ASCII, or another folder",
             Self::TooLarge { .. }
             | Self::Write { .. }
             | Self::OtherType(_)

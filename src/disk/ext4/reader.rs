@@ -40,6 +40,28 @@ impl Reader {
 
     /// The inode at `path`, without following a symlink there; `None` if it doesn't exist.
     pub(crate) fn stat(&self, path: &str) -> Result<Option<Stat>, Ext4Error> {
+        let found = self.find(path)?;
+        if found.is_none() && !path.is_ascii() && self.superblock.has_unsigned_hash() {
+            self.require_signed_hashes(path)?;
+        }
+        Ok(found)
+    }
+
+    /// Refuses a path with a name outside ASCII in a folder that may be indexed: one of more than a block.
+    fn require_signed_hashes(&self, path: &str) -> Result<(), Ext4Error> {
+        for (at, _) in path.match_indices('/') {
+            let name = path[at + 1..].split('/').next().unwrap_or_default();
+            let folder = if at == 0 { "/" } else { &path[..at] };
+            let Some(stat) = self.find(folder)? else { break };
+            if !name.is_ascii() && stat.size > self.superblock.block_size.into() {
+                let (path, folder) = (path.to_owned(), folder.to_owned());
+                return Err(Ext4Error::UnsignedHash { path, folder });
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&self, path: &str) -> Result<Option<Stat>, Ext4Error> {
         use ext4_view::Ext4Error as E;
         let found = call(path, || match self.fs.symlink_metadata(path) {
             Err(E::NotFound | E::NotADirectory) => Ok(None),
@@ -90,7 +112,13 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, ext4_view::Ext4Error>) -> Result<
 }
 
 fn call<T>(path: &str, work: impl FnOnce() -> Result<T, ext4_view::Ext4Error>) -> Result<T, Ext4Error> {
-    guarded(work).map_err(|cause| Ext4Error::Damaged { path: path.to_owned(), cause })
+    guarded(work).map_err(|cause| {
+        let path = path.to_owned();
+        match cause {
+            Ext4Cause::View(ext4_view::Ext4Error::Incompatible(_)) => Ext4Error::Incompatible { path, cause },
+            cause => Ext4Error::Damaged { path, cause },
+        }
+    })
 }
 
 fn stat(metadata: &Metadata) -> Stat {

@@ -14,6 +14,18 @@ const MAGIC: u16 = 0xEF53;
 const STATE_CLEAN: u16 = 1;
 const STATE_ERRORS: u16 = 2;
 const COMPAT_HAS_JOURNAL: u32 = 0x4;
+const COMPAT_DIR_INDEX: u32 = 0x20;
+/// The inode of a journal that is in the file system.
+const JOURNAL_INODE: u32 = 8;
+/// The smallest inodes that the reader supports, in bytes.
+const SMALLEST_INODE: u16 = 256;
+/// Supported block sizes in bytes. Linux on a Raspberry Pi mounts no larger ones than its memory page, and
+/// rust-fs-ext4 puts the checksum of an extent block into the wrong place where blocks have 2048 bytes.
+const BLOCK_SIZES: [u32; 2] = [1024, 4096];
+/// Bit of `s_flags`: names of indexed directories are hashed as unsigned bytes, as `mkfs.ext4` sets it on ARM.
+const FLAG_UNSIGNED_HASH: u32 = 0x2;
+/// `s_def_hash_version` of the directory hash that the reader doesn't support; `half_md4` is 1, `tea` is 2.
+const HASH_LEGACY: u8 = 0;
 const INCOMPAT_RECOVER: u32 = 0x4;
 const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
 const INCOMPAT_64BIT: u32 = 0x80;
@@ -93,6 +105,17 @@ pub(crate) struct Superblock {
     words: [u32; 3],
     #[serde(skip)]
     last_orphan: u32,
+    /// In bytes.
+    #[serde(skip)]
+    inode_size: u16,
+    /// The inode of the journal; 0 for a journal on another device.
+    #[serde(skip)]
+    journal_inode: u32,
+    /// The hash of new indexed directories.
+    #[serde(skip)]
+    directory_hash: u8,
+    #[serde(skip)]
+    flags: u32,
 }
 
 impl Superblock {
@@ -134,6 +157,11 @@ impl Superblock {
             state: u16_at(0x3A),
             words,
             last_orphan: u32_at(0xE8),
+            // Revision 0 has no such field.
+            inode_size: if u32_at(0x4C) == 0 { 128 } else { u16_at(0x58) },
+            journal_inode: u32_at(0xE0),
+            directory_hash: raw[0xFC],
+            flags: u32_at(0x160),
         };
         if sb.blocks == 0 || sb.inodes == 0 || sb.free_blocks > sb.blocks || sb.free_inodes > sb.inodes {
             return Err(SuperblockError::Counts);
@@ -165,9 +193,10 @@ impl Superblock {
         Ok(())
     }
 
-    /// Refuses a file system with features that the reader or the writer doesn't support.
+    /// Refuses a file system that the reader or the writer doesn't support: by its features, inode size, directory
+    /// hash or journal.
     pub(crate) fn require_known_features(&self) -> Result<(), Ext4Error> {
-        let [_, incompat, ro_compat] = self.words;
+        let [compat, incompat, ro_compat] = self.words;
         let unknown = [0, incompat & !(KNOWN_INCOMPAT | INCOMPAT_RECOVER), ro_compat & !KNOWN_RO_COMPAT];
         let mut problems: Vec<_> = features(unknown).into_iter().map(FeatureProblem::Unsupported).collect();
         let named = FEATURES.map(|all| all.iter().fold(0, |bits, (bit, _)| bits | bit));
@@ -176,7 +205,24 @@ impl Superblock {
         let required = [(INCOMPAT_EXTENTS, "extent"), (INCOMPAT_FILETYPE, "filetype")];
         let missing = required.into_iter().filter(|(bit, _)| incompat & bit == 0);
         problems.extend(missing.map(|(_, name)| FeatureProblem::Missing(name)));
+        if self.inode_size < SMALLEST_INODE {
+            problems.push(FeatureProblem::InodeSize { found: self.inode_size, smallest: SMALLEST_INODE });
+        }
+        if !BLOCK_SIZES.contains(&self.block_size) {
+            problems.push(FeatureProblem::BlockSize(self.block_size));
+        }
+        if compat & COMPAT_DIR_INDEX != 0 && self.directory_hash == HASH_LEGACY {
+            problems.push(FeatureProblem::LegacyHash);
+        }
+        if compat & COMPAT_HAS_JOURNAL != 0 && self.journal_inode != JOURNAL_INODE {
+            problems.push(FeatureProblem::ExternalJournal);
+        }
         if problems.is_empty() { Ok(()) } else { Err(Ext4Error::Features(problems)) }
+    }
+
+    /// Whether the index of a directory has hashes of names as unsigned bytes.
+    pub(super) fn has_unsigned_hash(&self) -> bool {
+        self.flags & FLAG_UNSIGNED_HASH != 0
     }
 
     /// `ext2`, `ext3` or `ext4`, by the same features as `blkid`.
