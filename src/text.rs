@@ -49,6 +49,12 @@ pub(crate) fn listed(names: impl Iterator<Item = impl AsRef<str>>) -> String {
     names.map(|n| format!("`{}`", n.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
+/// The line end of a text, by its first line; a newline for a text of one line.
+pub(crate) fn line_end(text: &[u8]) -> &'static str {
+    let first = text.iter().position(|&byte| byte == b'\n');
+    if first.is_some_and(|end| text[..end].ends_with(b"\r")) { "\r\n" } else { "\n" }
+}
+
 /// First of the 128 characters that stand for the bytes 0x80 to 0xFF: the end of Unicode's last private area.
 const STRAY_BYTE: u32 = 0x0010_FF80;
 

@@ -1,28 +1,26 @@
 //! `config.txt`, which the Pi's firmware reads: <https://www.raspberrypi.com/documentation/computers/config_txt.html>.
 
+use crate::text;
+
 /// The filter under which a setting holds for every board and for all following sections.
 const ALL: &str = "[all]";
 
 /// Appends to `text` those `lines` that it lacks, so that they hold for every board.
 pub(crate) fn add(text: &[u8], lines: &[String]) -> Vec<u8> {
     let present = String::from_utf8_lossy(text);
-    let missing: Vec<&String> =
-        lines.iter().filter(|line| !present.lines().any(|present| present.trim_end() == **line)).collect();
-    let mut config = text.to_vec();
-    if missing.is_empty() {
-        return config;
-    }
-    if config.last().is_some_and(|&byte| byte != b'\n') {
-        config.push(b'\n');
-    }
-    let is_filter = |line: &&str| line.starts_with('[');
-    let last_filter = present.lines().map(str::trim).rfind(is_filter);
+    let is_missing = |line: &&String| !present.lines().any(|present| present.trim_end() == **line);
+    let missing: Vec<&str> = lines.iter().filter(is_missing).map(String::as_str).collect();
+    let last_filter = present.lines().map(str::trim).rfind(|line| line.starts_with('['));
     let filter = last_filter.filter(|filter| !filter.eq_ignore_ascii_case(ALL)).map(|_| ALL);
-    for line in filter.into_iter().chain(missing.into_iter().map(String::as_str)) {
-        config.extend_from_slice(line.as_bytes());
-        config.push(b'\n');
+    if missing.is_empty() {
+        return text.to_vec();
     }
-    config
+    let end = text::line_end(text);
+    let added: Vec<&str> = filter.into_iter().chain(missing).collect();
+    let added = added.join(end);
+    // A file without a newline at its end stays so.
+    let (before, after) = if text.is_empty() || text.ends_with(b"\n") { ("", end) } else { (end, "") };
+    [text, before.as_bytes(), added.as_bytes(), after.as_bytes()].concat()
 }
 
 #[cfg(test)]
@@ -37,7 +35,9 @@ mod tests {
     #[test]
     fn lines_are_appended_for_all_boards() {
         assert_eq!(added("", &["a=1"]), "a=1\n");
-        assert_eq!(added("x=1", &["a=1", "b=2"]), "x=1\na=1\nb=2\n");
+        assert_eq!(added("x=1\n", &["a=1", "b=2"]), "x=1\na=1\nb=2\n");
+        assert_eq!(added("x=1", &["a=1"]), "x=1\na=1");
+        assert_eq!(added("[pi5]\r\nx=1\r\n", &["a=1"]), "[pi5]\r\nx=1\r\n[all]\r\na=1\r\n");
         assert_eq!(added("[pi5]\nx=1\n", &["a=1"]), "[pi5]\nx=1\n[all]\na=1\n");
         assert_eq!(added("[pi5]\nx=1\n[all]\n", &["a=1"]), "[pi5]\nx=1\n[all]\na=1\n");
     }

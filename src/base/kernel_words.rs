@@ -1,5 +1,7 @@
 //! Kernel command line: words on the first line of `cmdline.txt` and similar files.
 
+use crate::text;
+
 /// Appends to the first line of `text` those `words` that it lacks; the other lines don't change.
 pub(crate) fn add(text: &[u8], words: &[String]) -> Vec<u8> {
     let end = text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len());
@@ -14,8 +16,12 @@ pub(crate) fn add(text: &[u8], words: &[String]) -> Vec<u8> {
             line.extend_from_slice(word.as_bytes());
         }
     }
-    let rest = if rest.is_empty() { b"\n" } else { rest };
-    [&line, rest].concat()
+    let rest = match (rest.is_empty(), text.is_empty()) {
+        (true, true) => b"\n".to_vec(),
+        (true, false) => Vec::new(),
+        (false, _) => [text::line_end(text).as_bytes(), &rest[1..]].concat(),
+    };
+    [line, rest].concat()
 }
 
 #[cfg(test)]
@@ -30,7 +36,8 @@ mod tests {
     #[test]
     fn words_are_appended_to_the_first_line() {
         assert_eq!(added("root=LABEL=x rw \nsecond\n", &["a=1", "b"]), "root=LABEL=x rw a=1 b\nsecond\n");
-        assert_eq!(added("root=LABEL=x", &["a"]), "root=LABEL=x a\n");
+        assert_eq!(added("root=LABEL=x\r\n", &["a"]), "root=LABEL=x a\r\n");
+        assert_eq!(added("root=LABEL=x", &["a"]), "root=LABEL=x a");
         assert_eq!(added("", &["a", "b"]), "a b\n");
     }
 

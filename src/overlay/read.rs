@@ -135,7 +135,11 @@ pub(super) fn pattern(section: &Section<'_>, key: &str) -> Result<Option<Regex>>
 }
 
 fn compile(section: &Section<'_>, key: &str, written: &Located<String>) -> Result<Regex> {
-    let compiled = RegexBuilder::new(&written.value).multi_line(key == "match").size_limit(1 << 20).build();
+    let compiled = RegexBuilder::new(&written.value)
+        .multi_line(key == "match")
+        .crlf(key == "match")
+        .size_limit(1 << 20)
+        .build();
     compiled.map_err(|e| section.error_at(written.at, format!("`{key}` is not a regular expression: {e}")))
 }
 
