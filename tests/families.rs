@@ -137,6 +137,46 @@ fn memory_cgroup_is_enabled_where_the_kernel_leaves_it_off() {
     }
 }
 
+/// Bookworm's first boot grows the root from an init of its own, and it has no cloud-init.
+#[test]
+fn raspberry_pi_os_bookworm_keeps_its_init_that_grows_the_root() {
+    let words = "console=tty1 root=PARTUUID=6d616769-02 rootfstype=ext4 fsck.repair=yes rootwait quiet \
+                 init=/usr/lib/raspberrypi-sys-mods/firstboot";
+    let mut bookworm = raspberry_pi_os();
+    bookworm.on_fat[0].1 = format!("{words}\n").into_bytes();
+    let os =
+        b"PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\n".to_vec();
+    bookworm.on_ext4.push(("/usr/lib/os-release", os));
+    let Some((_sandbox, image)) = built(&bookworm) else { return };
+    check_identity(&image);
+    assert_eq!(image.on_fat("cmdline.txt"), format!("{words}\n"));
+    assert!(!image.has("/usr/local/lib/magi/firstboot.d/05-grow-root"));
+    assert_eq!(image.link("/etc/systemd/system/userconfig.service"), "/dev/null");
+    let units = image.debugfs("ls -p /etc/systemd/system")
+        + &image.debugfs("ls -p /etc/systemd/system/multi-user.target.wants");
+    assert!(!units.contains("cloud-"), "units of cloud-init don't exist there: {units}");
+}
+
+#[test]
+fn kernel_words_without_cmdline_txt_are_refused() {
+    if !have(&MAKERS) {
+        return;
+    }
+    let sandbox = Sandbox::alone();
+    let mut base = raspberry_pi_os();
+    base.on_fat.remove(0);
+    base.make(&sandbox.path("work"), "base.img");
+    sandbox.write("work/overlays/board/overlay.toml", "summary = \"x\"\n[[kernel]]\nwords = [\"panic=5\"]\n");
+    Profile::small(&["board"]).base("base.img").write(&sandbox);
+    let ran = sandbox.run(&["build", "--all", "-p", "magi.toml", "-q", "--insecure-no-checksum"]);
+    insta::assert_snapshot!(ran.failed(2), @"
+    error: building the image of `caspar`
+      caused by: the base has no `cmdline.txt` for the words that `board` adds to the kernel's command line
+    hint: use a base image with a `cmdline.txt` on its boot partition
+    ");
+    assert_eq!(sandbox.out(), [] as [&str; 0]);
+}
+
 #[test]
 fn samples_of_all_families_build_and_are_recognised() {
     if !have(&JUDGES) {

@@ -19,9 +19,10 @@ pub(crate) mod unpack;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use family::InstalledSystem;
 pub(crate) use list::{ListedBase, Verification, list, listed as listed_base};
 pub(crate) use signature::Publisher;
-pub(crate) use survey::{Survey, architecture, os_release, survey};
+pub(crate) use survey::{Survey, survey};
 
 use catalog::{Known, Source};
 use expected::{ExpectedDigest, Requirements};

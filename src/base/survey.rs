@@ -41,16 +41,3 @@ fn look_into(path: &Path, sample: bool) -> Result<Survey> {
     let facts = family::facts(&evidence)?;
     Ok(Survey { stamp: root.superblock().written, size, layout, facts })
 }
-
-/// A value of `/etc/os-release`, unquoted.
-pub(crate) fn os_release(root: &ext4::Reader, key: &str) -> Option<String> {
-    let text = root.read("/etc/os-release", 64 << 10).ok()?;
-    family::assignments(&String::from_utf8_lossy(&text)).remove(key)
-}
-
-/// The architecture of the installed packages, from dpkg's status file.
-pub(crate) fn architecture(root: &ext4::Reader) -> Option<String> {
-    let status = root.read("/var/lib/dpkg/status", 64 << 20).ok()?;
-    let (_, architecture) = family::installed(&String::from_utf8_lossy(&status));
-    Some(architecture).filter(|a| !a.is_empty())
-}

@@ -145,7 +145,7 @@ pub(crate) fn plan(
     Ok(Plan { node: node.name.clone(), edits })
 }
 
-/// Hostname and key go through `sysconf.txt`, which the base's `rpi-set-sysconf` applies at boot.
+/// Hostname and key go through `sysconf.txt`, which the base's `rpi-set-sysconf` or our `magi-sysconf` applies at boot.
 fn sysconf_edit(node: &Node, keys: &[AuthorizedKey]) -> Edit {
     let mut values = vec![("hostname", node.name.clone())];
     let for_sysconf = |key: &AuthorizedKey| sysconf::for_sysconf(key.without_comment(), key.comment());

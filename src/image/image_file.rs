@@ -22,7 +22,7 @@ pub(super) struct ImageFile {
     _unpacked: Option<TempPath>,
 }
 
-/// A file type that can't hold an image; reading it may block for ever.
+/// A file type that can't hold an image; reading it may block forever.
 #[derive(Debug, thiserror::Error)]
 enum NotAnImage {
     #[error("`{}` is a folder, not an image", printable(.0))]
@@ -48,7 +48,7 @@ impl ImageFile {
     pub(super) fn open(path: &Path, progress: &dyn Progress) -> Result<Self> {
         let doing = || format!("opening `{}`", path.display());
         let meta = std::fs::metadata(path).map_err(FileError::named(path)).while_doing(doing)?;
-        // Checked before opening: opening a fifo without a writer blocks for ever.
+        // Checked before opening: opening a fifo without a writer blocks forever.
         check_type(path, meta.file_type())?;
         // A file of an unknown format is taken for raw: the error of the partition table's reader is clearer.
         let is_raw = unpack::is_raw(path).unwrap_or_else(|error| error.exit() == Exit::Usage);

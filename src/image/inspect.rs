@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::image_file::ImageFile;
-use crate::base;
+use crate::base::InstalledSystem;
 use crate::base::layout::{self, PartitionContent, Probed};
 use crate::base::sysconf;
 use crate::disk::ext4::{self, Superblock};
@@ -125,12 +125,14 @@ impl Inspection {
     fn read_root(&mut self, window: &Window, part: &mut InspectedPartition) -> Result<()> {
         part.ext4 = Some(Superblock::read(window)?);
         let root = ext4::Reader::open(window)?;
-        if let Some(name) = base::os_release(&root, "PRETTY_NAME") {
+        let system = InstalledSystem::read(&root);
+        let name = system.os("PRETTY_NAME");
+        if !name.is_empty() {
             let hostname = root.read("/etc/hostname", 1024).unwrap_or_default();
             self.system = Some(OperatingSystem {
-                name,
-                codename: base::os_release(&root, "VERSION_CODENAME").unwrap_or_default(),
-                architecture: base::architecture(&root).unwrap_or_default(),
+                name: name.to_owned(),
+                codename: system.os("VERSION_CODENAME").to_owned(),
+                architecture: system.architecture().to_owned(),
                 hostname: String::from_utf8_lossy(&hostname).trim().to_owned(),
             });
         }

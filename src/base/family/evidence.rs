@@ -14,18 +14,42 @@ const LARGEST_TEXT: u64 = 64 << 10;
 /// Files that tell something when they exist.
 const MARKS: [&str; 4] = ["/etc/rpi-issue", "/etc/cloud-release", "/etc/armbian-release", "/boot/dietpi"];
 
+/// The operating system on a root file system. What can't be read is empty.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct InstalledSystem {
+    os_release: BTreeMap<String, String>,
+    /// Names of the installed packages.
+    packages: BTreeSet<String>,
+    /// Of the installed packages.
+    architecture: String,
+}
+
+impl InstalledSystem {
+    pub(crate) fn read(root: &ext4::Reader) -> Self {
+        let (packages, architecture) = installed(&read(root, "/var/lib/dpkg/status", LARGEST_STATUS));
+        let os_release = assignments(&read(root, "/etc/os-release", LARGEST_TEXT));
+        Self { os_release, packages, architecture }
+    }
+
+    /// A value of `/etc/os-release`, unquoted, or nothing.
+    pub(crate) fn os(&self, key: &str) -> &str {
+        self.os_release.get(key).map_or("", String::as_str)
+    }
+
+    /// As dpkg names it.
+    pub(crate) fn architecture(&self) -> &str {
+        &self.architecture
+    }
+}
+
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub(in crate::base) struct Evidence {
     /// Names in the boot partition's root directory, in lower case.
     boot_files: BTreeSet<String>,
-    os_release: BTreeMap<String, String>,
+    system: InstalledSystem,
     cloud_release: BTreeMap<String, String>,
     marks: BTreeSet<&'static str>,
-    /// Names of the installed packages.
-    packages: BTreeSet<String>,
-    /// Of the installed packages.
-    architecture: String,
     /// Whether it is the built-in sample of its family.
     pub(in crate::base) sample: bool,
 }
@@ -33,8 +57,6 @@ pub(in crate::base) struct Evidence {
 impl Evidence {
     pub(in crate::base) fn gather(boot: &fat::Reader, root: &ext4::Reader, sample: bool) -> Result<Self> {
         let names = boot.list("/")?.into_iter().map(|entry| entry.name.to_ascii_lowercase());
-        let status = read(root, "/var/lib/dpkg/status", LARGEST_STATUS);
-        let (packages, architecture) = installed(&status);
         let mut marks = BTreeSet::new();
         for mark in MARKS {
             if root.stat(mark)?.is_some() {
@@ -43,11 +65,9 @@ impl Evidence {
         }
         Ok(Self {
             boot_files: names.collect(),
-            os_release: assignments(&read(root, "/etc/os-release", LARGEST_TEXT)),
+            system: InstalledSystem::read(root),
             cloud_release: assignments(&read(root, "/etc/cloud-release", LARGEST_TEXT)),
             marks,
-            packages,
-            architecture,
             sample,
         })
     }
@@ -61,12 +81,12 @@ impl Evidence {
     }
 
     pub(super) fn has_package(&self, name: &str) -> bool {
-        self.packages.contains(name)
+        self.system.packages.contains(name)
     }
 
     /// A value of `/etc/os-release`, or nothing.
     pub(super) fn os(&self, key: &str) -> &str {
-        self.os_release.get(key).map_or("", String::as_str)
+        self.system.os(key)
     }
 
     /// A value of `/etc/cloud-release`, or nothing.
@@ -75,11 +95,11 @@ impl Evidence {
     }
 
     pub(super) fn architecture(&self) -> &str {
-        &self.architecture
+        self.system.architecture()
     }
 
     /// What the system calls itself.
-    pub(super) fn system(&self) -> String {
+    pub(super) fn system_name(&self) -> String {
         if self.has("/etc/armbian-release") {
             return "Armbian".into();
         }
@@ -99,7 +119,7 @@ fn read(root: &ext4::Reader, path: &str, limit: u64) -> String {
 }
 
 /// `KEY=value` lines, unquoted.
-pub(in crate::base) fn assignments(text: &str) -> BTreeMap<String, String> {
+fn assignments(text: &str) -> BTreeMap<String, String> {
     let pair = |line: &str| {
         let (key, value) = line.split_once('=')?;
         Some((key.trim().to_owned(), value.trim().trim_matches(['"', '\'']).to_owned()))
@@ -108,7 +128,7 @@ pub(in crate::base) fn assignments(text: &str) -> BTreeMap<String, String> {
 }
 
 /// The installed packages of a dpkg status file, and their architecture.
-pub(in crate::base) fn installed(status: &str) -> (BTreeSet<String>, String) {
+fn installed(status: &str) -> (BTreeSet<String>, String) {
     let (mut names, mut architecture) = (BTreeSet::new(), String::new());
     for paragraph in status.split("\n\n") {
         let field = |key: &str| {
@@ -132,11 +152,13 @@ impl Evidence {
     pub(super) fn of(fat: &[&str], os: &str, cloud: &str, marks: &[&str], packages: &[&str]) -> Self {
         Self {
             boot_files: fat.iter().map(|&name| name.to_owned()).collect(),
-            os_release: assignments(os),
+            system: InstalledSystem {
+                os_release: assignments(os),
+                packages: packages.iter().map(|&name| name.to_owned()).collect(),
+                architecture: "arm64".into(),
+            },
             cloud_release: assignments(cloud),
             marks: MARKS.into_iter().filter(|mark| marks.contains(mark)).collect(),
-            packages: packages.iter().map(|&name| name.to_owned()).collect(),
-            architecture: "arm64".into(),
             sample: false,
         }
     }

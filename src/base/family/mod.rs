@@ -8,7 +8,8 @@ mod debian_sysconf;
 mod evidence;
 mod raspberry_pi_os;
 
-pub(super) use evidence::{Evidence, assignments, installed};
+pub(super) use evidence::Evidence;
+pub(crate) use evidence::InstalledSystem;
 
 use crate::error::{Exit, Explain};
 use crate::plan::BaseFacts;
@@ -100,7 +101,7 @@ impl Explain for FamilyError {
 /// The facts of the family that an image belongs to.
 pub(super) fn facts(evidence: &Evidence) -> Result<BaseFacts, FamilyError> {
     let Some(driver) = DRIVERS.iter().find(|driver| (driver.recognises)(evidence)) else {
-        return Err(FamilyError::Unknown { found: escaped(&evidence.system()) });
+        return Err(FamilyError::Unknown { found: escaped(&evidence.system_name()) });
     };
     match (driver.refuses)(evidence) {
         Some(Refusal { what, hint }) => Err(FamilyError::Refused { what, hint }),

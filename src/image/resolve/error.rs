@@ -21,7 +21,7 @@ pub(super) enum ResolveError {
     #[error("overlay `{overlay}` patches `{path}`, which the base doesn't have")]
     PatchOfNothing { overlay: String, path: String },
     /// Words for the kernel, but no `cmdline.txt`: without `root=` and the like, the base would not boot.
-    #[error("overlay `{overlay}` adds words to the kernel's command line, but the base has no `cmdline.txt`")]
+    #[error("the base has no `cmdline.txt` for the words that `{overlay}` adds to the kernel's command line")]
     NoCommandLine { overlay: String },
     #[error("overlay `{overlay}` patches `{path}`, which is a symlink to `{}` in the base", escaped(target))]
     PatchOfSymlink { overlay: String, path: String, target: String },

@@ -65,7 +65,7 @@ impl ImageBlocks<'_> {
                 let packed = queue.wait_for(index)?;
                 write(&packed, self.raw_length(index) as u64)
             });
-            // After an error the packing threads would wait for ever.
+            // After an error the packing threads would wait forever.
             queue.lock().closed = true;
             queue.changed.notify_all();
             outcome

@@ -40,7 +40,7 @@ pub(super) fn merge_into(path: &Path, added: &Kubeconfig, force: bool) -> Result
     Ok(private::write(&target, text.as_bytes())?)
 }
 
-/// Runs before the file is opened: opening a fifo would block for ever, and a device would be replaced.
+/// Runs before the file is opened: opening a fifo would block forever, and a device would be replaced.
 fn check_writable(target: &Path, named: &Path) -> Result<(), KubeconfigError> {
     match target.metadata() {
         Ok(meta) if !meta.is_file() => Err(KubeconfigError::NotRegular(named.to_owned())),
