@@ -1,12 +1,14 @@
 # shellcheck shell=bash
 # The cards of the nodes, from images that the real binary builds; sourced by run. A kind of card is
 #   fixed   with a fixed address for each node
+#   cloud   the same, on the base of Debian's cloud team (netplan instead of ifupdown)
 #   other   the same, with the secrets of another cluster
 #   dhcp    without addresses, and with a manifest that k3s refuses
 
 # make_cards KIND: root file systems of all nodes in $work/cards/KIND.
 make_cards() {
-	local kind=$1 folder=$work/builds/$1 name
+	local kind=$1 folder=$work/builds/$1 name base=sample
+	[ "$kind" != cloud ] || base=sample-b
 	mkdir -p "$folder/profiles" "$work/cards/$kind"
 	ln -s "$PWD/overlays" "$folder/overlays"
 	cp "$here/refused.yaml" "$folder/profiles"
@@ -28,7 +30,7 @@ write_profile() {
 	[ "$kind" = dhcp ] || printf 'gateway = "%s"\ndns = ["%s"]\n' "$gateway" "$gateway"
 	cat <<-END
 		[base]
-		image = "sample"
+		image = "$base"
 		[ssh]
 		authorized_keys = []
 		[overlays]

@@ -36,11 +36,36 @@ connect() {
 	ip -n "$lan-$1" link set lo up
 }
 
-# link_up MACHINE [ADDRESS]
+# link_up MACHINE [ADDRESS]: with the node's own address by default; an empty one adds none.
 link_up() {
-	ip -n "$lan-$1" addr add "${2-${address[$1]}}/24" dev eth0
+	local address_of_machine=${2-${address[$1]}}
+	[ -z "$address_of_machine" ] || ip -n "$lan-$1" addr add "$address_of_machine/24" dev eth0
 	ip -n "$lan-$1" link set eth0 up
 	ip -n "$lan-laptop" link set "$1" up
+}
+
+# configure_link MACHINE: as the machine's card says, where that has netplan.
+configure_link() {
+	local network
+	if [ "$card" = cloud ]; then
+		network=$(networkd_file_of "$1")
+		ip -n "$lan-$1" addr add "$(sed -n 's/^Address=//p' "$network")" dev eth0
+		link_up "$1" ''
+		ip -n "$lan-$1" route add default via "$(sed -n 's/^Gateway=//p' "$network")"
+	else
+		link_up "$1"
+		ip -n "$lan-$1" route add default via "$gateway"
+	fi
+}
+
+# networkd_file_of MACHINE: what netplan makes for systemd-networkd of the card's /etc/netplan.
+networkd_file_of() {
+	local root=$work/$lan/$1/netplan
+	rm -rf "$root"
+	mkdir -p "$root/etc"
+	cp -a "$(root_of "$1")/etc/netplan" "$root/etc"
+	netplan generate --root-dir "$root" >&2
+	echo "$root/run/systemd/network/10-netplan-eth0.network"
 }
 
 link_down() {
@@ -95,6 +120,7 @@ flash() {
 	done
 	mkdir -p "$root/etc/ssl" "$root/sys/fs/cgroup" "$root/var/log" "$root/var/lib/magi/firstboot" "$root/usr/lib64"
 	cp /etc/ssl/openssl.cnf "$root/etc/ssl"
+	rm -f "$root/etc/resolv.conf"
 	: >"$root/etc/resolv.conf"
 	[ -e "$root/lib64" ] || ln -s usr/lib64 "$root/lib64"
 	echo cpu memory pids >"$root/sys/fs/cgroup/cgroup.controllers"
@@ -111,8 +137,7 @@ boot() {
 	local machine root
 	for machine; do
 		root=$(root_of "$machine")
-		link_up "$machine"
-		ip -n "$lan-$machine" route add default via "$gateway"
+		configure_link "$machine"
 		cp "$here/supervisor" "$root/usr/local/lib/supervisor"
 		spawn "$machine" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
 			MAGI_K3S_PAUSE=1 MAGI_K3S_SILENCE=20 MAGI_LISTEN=3 MAGI_PAUSE=3 \

@@ -60,5 +60,5 @@ start_foreign_keepalived() {
 }
 
 has_address() {
-	ip -n "$lan-$1" addr | grep -q "$2/"
+	ip -n "$lan-$1" addr | grep "$2/"
 }
