@@ -17,8 +17,23 @@ pub(super) enum Mbr {
     },
 }
 
+/// The partitions that a first sector names besides protective entries.
+pub(super) fn listed(sector: &[u8; 512]) -> Result<Vec<Partition>, TableError> {
+    Ok(entries(sector)?.0.partitions)
+}
+
 /// Parses a first sector that ends in 55 AA.
 pub(super) fn parse(sector: &[u8; 512]) -> Result<Mbr, TableError> {
+    let (table, protective) = entries(sector)?;
+    Ok(if protective {
+        Mbr::Protective { hybrid: !table.partitions.is_empty() }
+    } else {
+        Mbr::Partitions(table)
+    })
+}
+
+/// The used entries, and whether one is protective.
+fn entries(sector: &[u8; 512]) -> Result<(PartitionTable, bool), TableError> {
     let mbr = guard::catch("gpt", || ProtectiveMBR::from_bytes(sector, LogicalBlockSize::Lb512))
         .map_err(std::io::Error::from)?
         .map_err(std::io::Error::other)?;
@@ -43,9 +58,5 @@ pub(super) fn parse(sector: &[u8; 512]) -> Result<Mbr, TableError> {
             extended: types::is_extended(entry.os_type),
         });
     }
-    Ok(if protective {
-        Mbr::Protective { hybrid: !partitions.is_empty() }
-    } else {
-        Mbr::Partitions(PartitionTable { kind: TableKind::Mbr, id, partitions })
-    })
+    Ok((PartitionTable { kind: TableKind::Mbr, id, partitions }, protective))
 }

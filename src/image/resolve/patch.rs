@@ -2,7 +2,7 @@
 
 use super::error::ResolveError;
 use super::{BaseVolumes, path_write};
-use crate::base::{kernel_words, sysconf};
+use crate::base::{kernel_words, part_uuids, sysconf};
 use crate::digest::Sha256;
 use crate::disk::ext4::FileKind;
 use crate::error::Result;
@@ -21,14 +21,16 @@ pub(super) fn resolve(base: &BaseVolumes<'_>, first: &Edit, edits: &[Edit]) -> R
         })
     };
     let Some((mut content, attributes)) = read(base, first)?.or_else(|| start(first, patches())) else {
-        if patches().all(|(_, patch)| matches!(patch, Patch::Regex { required: false, .. })) {
+        if patches()
+            .all(|(_, patch)| matches!(patch, Patch::Regex { required: false, .. } | Patch::PartUuids))
+        {
             return Ok(None);
         }
         let (overlay, path) = (first.overlay.clone(), first.shown());
         return Err(ResolveError::PatchOfNothing { overlay, path }.into());
     };
     for (edit, patch) in patches() {
-        content = apply(edit, patch, content)?;
+        content = apply(base, edit, patch, content)?;
     }
     let state = PathState::File {
         attributes,
@@ -50,7 +52,8 @@ fn start<'a>(
             Some((Vec::new(), Some(Attributes { mode: 0o644, uid: 0, gid: 0 })))
         }
         // Without its own `cmdline.txt` the base would boot with nothing but these words.
-        (Patch::KernelWords(_), Area::Boot) | (Patch::Regex { .. }, _) => None,
+        (Patch::KernelWords(_), Area::Boot)
+        | (Patch::Regex { .. } | Patch::WithoutKernelWords(_) | Patch::PartUuids, _) => None,
     })
 }
 
@@ -75,13 +78,20 @@ fn read(base: &BaseVolumes<'_>, edit: &Edit) -> Result<Option<(Vec<u8>, Option<A
     Ok(Some((content, attributes)))
 }
 
-fn apply(edit: &Edit, patch: &Patch, content: Vec<u8>) -> Result<Vec<u8>, ResolveError> {
+fn apply(
+    base: &BaseVolumes<'_>,
+    edit: &Edit,
+    patch: &Patch,
+    content: Vec<u8>,
+) -> Result<Vec<u8>, ResolveError> {
     match patch {
         Patch::Sysconf(values) => {
             let values: Vec<_> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
             sysconf::edit(&content, &values).map_err(ResolveError::Sysconf)
         }
         Patch::KernelWords(words) => Ok(kernel_words::add(&content, words)),
+        Patch::WithoutKernelWords(words) => Ok(kernel_words::remove(&content, words)),
+        Patch::PartUuids => Ok(part_uuids::replace(&content, base.renamed)),
         Patch::Regex { pattern, replace, required } => {
             let (overlay, path) = (edit.overlay.clone(), edit.shown());
             let Ok(text) = String::from_utf8(content) else {
