@@ -42,6 +42,10 @@ impl Sha256 {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The hash of all bytes of `reader`, and their number. Stops when interrupted.
     pub(crate) fn of_reader(mut reader: impl Read) -> std::io::Result<(Self, u64)> {
         let mut hasher = Sha256Hasher::default();

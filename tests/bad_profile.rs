@@ -39,7 +39,7 @@ fn unknown_keys_get_a_did_you_mean_hint() {
     ");
     insta::assert_snapshot!(refused(&Profile::default().base("sample\"\nsha = \"")), @"
     error: `magi.toml` line 7: unknown key `sha` in `[base]`
-    hint: known keys: `image`, `openpgp_fingerprint`, `openpgp_key`, `sha256`
+    hint: known keys: `image`, `openpgp_fingerprint`, `openpgp_key`, `sha256`, `table`
     ");
     insta::assert_snapshot!(refused(&Profile::default().nodes(&["name = \"caspar\"\nadress = \"10.0.0.1/24\""])), @"
     error: `magi.toml` line 16: unknown key `adress` in `[node]`

@@ -24,6 +24,15 @@ pub(crate) fn add(text: &[u8], words: &[String]) -> Vec<u8> {
     [line, rest].concat()
 }
 
+/// Removes `words` from the first line of `text`; the other lines don't change.
+pub(crate) fn remove(text: &[u8], words: &[String]) -> Vec<u8> {
+    let end = text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len());
+    let (first, rest) = text.split_at(end);
+    let present = first.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let kept = present.filter(|word| !words.iter().any(|unwanted| unwanted.as_bytes() == *word));
+    [&kept.collect::<Vec<_>>().join(&b' '), rest].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +48,14 @@ mod tests {
         assert_eq!(added("root=LABEL=x\r\n", &["a"]), "root=LABEL=x a\r\n");
         assert_eq!(added("root=LABEL=x", &["a"]), "root=LABEL=x a");
         assert_eq!(added("", &["a", "b"]), "a b\n");
+    }
+
+    #[test]
+    fn unwanted_words_are_removed_from_the_first_line() {
+        let removed = |text: &str| String::from_utf8(remove(text.as_bytes(), &["resize".into()])).unwrap();
+        assert_eq!(removed("root=/dev/sda2 resize rootwait\nresize\n"), "root=/dev/sda2 rootwait\nresize\n");
+        assert_eq!(removed("a resize"), "a");
+        assert_eq!(removed("resizes noresize\n"), "resizes noresize\n");
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(crate) mod layout;
 mod list;
 mod local;
 mod packed;
+pub(crate) mod part_uuids;
 mod signature;
 mod survey;
 pub(crate) mod sysconf;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::overlay::settings::Settings;
 use crate::plan::BaseFacts;
 use crate::profile::ssh_key::AuthorizedKey;
-use crate::profile::{Node, Profile};
+use crate::profile::{ExtraPlace, Node, Profile};
 
 /// The variables of a template by name.
 pub(crate) type Variables = BTreeMap<String, Value>;
@@ -30,6 +30,38 @@ pub(super) struct OverlayVariable {
     pub(super) settings: Settings,
     pub(super) packages: Vec<String>,
     pub(super) services: Vec<String>,
+}
+
+/// `[image]`; `size` is 0 for the base's size.
+#[derive(Serialize)]
+struct ImageVariable<'a> {
+    size: u64,
+    fixed_root: bool,
+    extra: Option<ExtraVariable<'a>>,
+}
+
+/// `device` is empty for a partition on the card.
+#[derive(Serialize)]
+struct ExtraVariable<'a> {
+    device: &'a str,
+    mount: &'a str,
+    filesystem: &'a str,
+    label: &'a str,
+}
+
+impl<'a> From<&'a Profile> for ImageVariable<'a> {
+    fn from(profile: &'a Profile) -> Self {
+        let extra = profile.image.extra.as_ref().map(|extra| ExtraVariable {
+            device: match &extra.place {
+                ExtraPlace::Card { .. } => "",
+                ExtraPlace::Device(device) => device,
+            },
+            mount: &extra.mount,
+            filesystem: &extra.filesystem,
+            label: &extra.label,
+        });
+        Self { size: profile.image.size.unwrap_or(0), fixed_root: profile.shape().fixes_root(), extra }
+    }
 }
 
 impl<'a> From<&'a Node> for NodeVariable<'a> {
@@ -76,6 +108,7 @@ pub(super) fn of_all_overlays(
     variables.extend([
         ("node".to_owned(), of_node(node)),
         ("base".to_owned(), Value::from(Serde(base))),
+        ("image".to_owned(), Value::from(Serde(ImageVariable::from(profile)))),
         ("ssh".to_owned(), Value::from_pairs([("authorized_keys", lines)])),
     ]);
     variables

@@ -127,7 +127,9 @@ pub(crate) fn plan(
     assets: &dyn Assets,
 ) -> Result<Plan> {
     let mut edits = vec![sysconf_edit(node, inputs.ssh_keys)];
+    let shape = inputs.profile.shape();
     edits.extend(base_needs::edits(inputs.base));
+    edits.extend(base_needs::for_shape(inputs.base, &shape));
     for overlay in inputs.overlays_on(node, secrets)? {
         let included = inputs.included.get(&overlay.overlay.name).map_or(&[][..], Vec::as_slice);
         overlay.checks()?;
@@ -142,7 +144,7 @@ pub(crate) fn plan(
     edits.sort_by(|a, b| a.key().cmp(&b.key()));
     edits.dedup_by(|later, earlier| conflicts::same_directory(later, earlier));
     conflicts::check(&edits)?;
-    Ok(Plan { node: node.name.clone(), edits })
+    Ok(Plan { node: node.name.clone(), shape, edits })
 }
 
 /// Hostname and key go through `sysconf.txt`, which the base's `rpi-set-sysconf` or our `magi-sysconf` applies at boot.

@@ -15,6 +15,7 @@ use crate::disk::table::TableKind;
 use crate::disk::window::Window;
 use crate::error::{Context as _, FileError, Result};
 use crate::output::manifest::Manifest;
+use crate::plan::ExpectedDisk;
 use crate::progress::Progress;
 use crate::text;
 
@@ -70,6 +71,8 @@ pub(crate) struct BuildInfo {
     pub(crate) base: String,
     /// Whether the base was the built-in sample.
     pub(crate) sample: bool,
+    /// Size and partition table when it was built.
+    pub(crate) disk: Option<ExpectedDisk>,
 }
 
 /// Reads the image at `path`, raw or compressed.
@@ -147,5 +150,6 @@ fn build_info(image: &Path) -> Option<BuildInfo> {
         cluster: manifest.cluster,
         base: manifest.base.name,
         sample: manifest.sample,
+        disk: manifest.disk,
     })
 }

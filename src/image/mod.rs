@@ -3,6 +3,7 @@
 
 mod apply;
 mod clone;
+mod disk_check;
 mod image_file;
 pub(crate) mod inspect;
 mod path_write;
@@ -18,11 +19,12 @@ pub(crate) use path_write::PathWrite;
 use crate::base::Survey;
 use crate::base::layout::Layout;
 use crate::disk::window::Window;
-use crate::disk::{ext4, fat};
+use crate::disk::{ext4, fat, table};
 use crate::error::{Context as _, Explain, Result};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use resolve::BaseVolumes;
+pub(crate) use resolve::Resolved;
 
 /// The two file systems of an image, FAT and ext4, as windows of its file.
 struct Volumes {
@@ -53,26 +55,46 @@ struct WindowError(#[source] std::io::Error);
 
 impl Explain for WindowError {}
 
-/// What `plan` writes to an image of this base. A plan that doesn't fit the base is an error.
-pub(crate) fn resolve(base: &Arc<File>, layout: &Layout, plan: &Plan) -> Result<Vec<PathWrite>> {
-    let volumes = Volumes::read_only(base, layout)?;
-    let boot = fat::Reader::open(volumes.boot)?;
-    let root = ext4::Reader::open(&volumes.root)?;
-    resolve::resolve(plan, &BaseVolumes { boot: &boot, root: &root })
+/// The image can't be as long as asked: the file system's largest file is smaller.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set the length of the image")]
+struct LengthError(#[source] std::io::Error);
+
+impl Explain for LengthError {
+    fn hint(&self) -> Option<String> {
+        Some("choose a smaller `image.size`, or another folder with `--out-dir`".into())
+    }
 }
 
-/// Makes `image` a clone of `base`, applies `writes` and reads them back. `node` labels the progress.
+/// What `plan` makes of an image of this base. A plan that doesn't fit the base is an error.
+pub(crate) fn resolve(base: &Arc<File>, survey: &Survey, plan: &Plan) -> Result<Resolved> {
+    let volumes = Volumes::read_only(base, &survey.layout)?;
+    let boot = fat::Reader::open(volumes.boot)?;
+    let root = ext4::Reader::open(&volumes.root)?;
+    let disk = resolve::disk::resolve(&survey.layout, survey.size, &plan.shape)?;
+    let base = BaseVolumes { boot: &boot, root: &root, renamed: &disk.renamed };
+    let writes = resolve::resolve(plan, &base)?;
+    Ok(Resolved { disk, writes })
+}
+
+/// Makes `image` a clone of `base`, applies `resolved` and reads everything back. `node` labels the progress.
 pub(crate) fn write(
     base: &File,
     image: &Arc<File>,
     survey: &Survey,
     node: &str,
-    writes: &[PathWrite],
+    resolved: &Resolved,
     progress: &dyn Progress,
 ) -> Result<()> {
+    let Resolved { disk, writes } = resolved;
     let task = progress.start(&format!("{node}: copying"), Some(survey.size));
     clone::clone_into(base, image, &*task)?;
     task.finish();
+    let is_rewritten = disk.is_changed(survey.size);
+    if is_rewritten {
+        image.set_len(disk.size).map_err(LengthError)?;
+        table::rewrite(image, disk.size, &disk.before, &disk.after, disk.root)?;
+    }
     let task = progress.start(&format!("{node}: writing"), Some(writes.iter().map(PathWrite::size).sum()));
     apply::apply(Volumes::writable(image, &survey.layout)?, writes, survey.stamp, &*task)?;
     task.finish();
@@ -80,6 +102,10 @@ pub(crate) fn write(
     let task = progress.start(&format!("{node}: reading back"), None);
     readback::check(&Volumes::read_only(image, &survey.layout)?, &expected)
         .while_doing(|| "reading the image back".into())?;
+    if is_rewritten {
+        readback::check_disk(image, &disk.expected())
+            .while_doing(|| "reading the partition table back".into())?;
+    }
     task.finish();
     Ok(())
 }

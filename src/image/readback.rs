@@ -1,14 +1,18 @@
 //! Reads an image with other code than wrote it, and compares every path with its expected state.
 
+use std::fs::File;
+use std::sync::Arc;
+
 use serde::{Serialize, Serializer};
 
 use super::Volumes;
+use super::disk_check::{self, DiskMismatch};
 use crate::digest::{Sha256, Sha256Hasher};
 use crate::disk::ext4::{self, FileKind, Stat};
 use crate::disk::fat;
 use crate::error::{Exit, Explain, Result};
 use crate::interrupt;
-use crate::plan::{Area, Attributes, ExpectedPath, PathState};
+use crate::plan::{Area, Attributes, ExpectedDisk, ExpectedPath, PathState};
 
 /// How many differences an error message lists.
 const LISTED: usize = 5;
@@ -39,6 +43,19 @@ pub(crate) enum Mismatch {
     Size { found: u64, expected: u64 },
     #[error("has other content")]
     Content,
+}
+
+/// The partition table isn't what the plan says.
+#[derive(Debug, thiserror::Error)]
+#[error("the partition table differs: {}", disk.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub(crate) struct DiskDiffers {
+    pub(super) disk: Vec<DiskMismatch>,
+}
+
+impl Explain for DiskDiffers {
+    fn exit(&self) -> Exit {
+        Exit::Verification
+    }
 }
 
 /// The image isn't what the plan says.
@@ -90,6 +107,12 @@ pub(super) fn check(volumes: &Volumes, expected: &[ExpectedPath]) -> Result<()> 
     let differences = compare(volumes, expected)?;
     let checked = expected.len();
     if differences.is_empty() { Ok(()) } else { Err(ImageDiffers { differences, checked }.into()) }
+}
+
+/// Reads a rewritten partition table; any difference is an error.
+pub(super) fn check_disk(image: &Arc<File>, expected: &ExpectedDisk) -> Result<()> {
+    let disk = disk_check::compare_rewritten(image, expected.size, expected)?;
+    if disk.is_empty() { Ok(()) } else { Err(DiskDiffers { disk }.into()) }
 }
 
 fn on_fat(fat: &fat::Reader, expected: &ExpectedPath) -> Result<Option<Mismatch>> {

@@ -6,8 +6,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Volumes;
+use super::disk_check::{self, DiskMismatch};
 use super::image_file::ImageFile;
-use super::readback::{self, Difference, ImageDiffers};
+use super::readback::{self, Difference, DiskDiffers, ImageDiffers};
 use crate::base::layout;
 use crate::error::{Exit, FileError, Result};
 use crate::files::hash;
@@ -25,13 +26,19 @@ pub(crate) struct Verification {
     /// How many of them are secret: the manifest has no hash of their content.
     secrets: usize,
     differences: Vec<Difference>,
+    /// How the partition table differs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    disk: Vec<DiskMismatch>,
 }
 
 impl Verification {
-    /// An error if any planned path differs.
-    pub(crate) fn into_result(self) -> Result<(), ImageDiffers> {
-        let Self { differences, checked, .. } = self;
-        if differences.is_empty() { Ok(()) } else { Err(ImageDiffers { differences, checked }) }
+    /// An error if any planned path or the partition table differs.
+    pub(crate) fn into_result(self) -> Result<()> {
+        let Self { differences, checked, disk, .. } = self;
+        if !differences.is_empty() {
+            return Err(ImageDiffers { differences, checked }.into());
+        }
+        if disk.is_empty() { Ok(()) } else { Err(DiskDiffers { disk }.into()) }
     }
 }
 
@@ -39,6 +46,12 @@ impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { node, checked, secrets, .. } = self;
         match self.differences.len() {
+            0 if !self.disk.is_empty() => {
+                write!(
+                    f,
+                    "{node}: the partition table has changed since the build; all {checked} planned paths match"
+                )
+            }
             0 if self.unchanged => {
                 write!(f, "{node}: unchanged since the build; all {checked} planned paths match")
             }
@@ -72,7 +85,7 @@ pub(crate) fn verify(image: &Path, manifest: Option<&Path>, progress: &dyn Progr
     task.finish();
     // The hash of the raw content: the image may have been compressed or unpacked since the build.
     let unchanged = found == manifest.image.sha256;
-    let differences = match compare(&opened, &manifest) {
+    let (differences, disk) = match compare(&opened, &manifest) {
         // The file was read to its end for the hash: the disk works, the content is damaged.
         Err(e) if !unchanged => return Err(e.exiting(Exit::Verification, "copy or build the image again")),
         other => other?,
@@ -83,10 +96,14 @@ pub(crate) fn verify(image: &Path, manifest: Option<&Path>, progress: &dyn Progr
         checked: manifest.edits.len(),
         secrets: manifest.edits.iter().filter(|e| e.secret).count(),
         differences,
+        disk,
     })
 }
 
-fn compare(image: &ImageFile, manifest: &Manifest) -> Result<Vec<Difference>> {
+fn compare(image: &ImageFile, manifest: &Manifest) -> Result<(Vec<Difference>, Vec<DiskMismatch>)> {
     let layout = layout::find(&image.file, image.size)?;
-    readback::compare(&Volumes::read_only(&image.file, &layout)?, &manifest.edits)
+    let differences = readback::compare(&Volumes::read_only(&image.file, &layout)?, &manifest.edits)?;
+    // Manifests of earlier versions don't record the disk.
+    let Some(expected) = &manifest.disk else { return Ok((differences, Vec::new())) };
+    Ok((differences, disk_check::compare(&image.file, image.size, expected)?))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 use crate::error::{Explain, FileError, Result};
-use crate::plan::ExpectedPath;
+use crate::plan::{ExpectedDisk, ExpectedPath};
 use crate::text::printable;
 
 /// The version of this format.
@@ -33,6 +33,9 @@ pub(crate) struct Manifest {
     pub(crate) compressed: Option<FileRecord>,
     /// In the order they were applied.
     pub(crate) overlays: Vec<String>,
+    /// Size and partition table of the raw image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) disk: Option<ExpectedDisk>,
     /// Every path that was written.
     pub(crate) edits: Vec<ExpectedPath>,
 }

@@ -22,6 +22,8 @@ pub(crate) struct BaseFacts {
     pub(crate) applies_sysconf: bool,
     /// Whether the base itself grows the root partition to the card.
     pub(crate) grows_root: bool,
+    /// Words on the kernel's command line that make the base grow its root partition.
+    pub(crate) growth_words: &'static [&'static str],
     /// Units that first boot is ordered after.
     pub(crate) first_boot_after: &'static [&'static str],
     /// Packages that the base lacks and every node needs, installed before all others.

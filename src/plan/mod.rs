@@ -6,6 +6,7 @@
 mod area;
 mod attributes;
 mod base_facts;
+mod disk_shape;
 mod expect;
 pub(crate) mod path;
 pub(crate) mod show;
@@ -21,6 +22,7 @@ use crate::digest::Sha256;
 pub(crate) use area::Area;
 pub(crate) use attributes::Attributes;
 pub(crate) use base_facts::{BaseFacts, BaseNetwork, BaseSsh};
+pub(crate) use disk_shape::{DiskShape, ExpectedDisk, ExpectedPartition, ExtraPartition, TableKind};
 pub(crate) use expect::{ExpectedPath, PathState};
 pub(crate) use want::{Assets, NotFetched, Proof, Unfetched, Want};
 
@@ -28,6 +30,7 @@ pub(crate) use want::{Assets, NotFetched, Proof, Unfetched, Want};
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) node: String,
+    pub(crate) shape: DiskShape,
     /// Parents before children.
     pub(crate) edits: Vec<Edit>,
 }
@@ -97,6 +100,10 @@ pub(crate) enum Patch {
     KernelWords(Vec<String>),
     /// Adds lines to `config.txt`, which the Pi's firmware reads.
     FirmwareLines(Vec<String>),
+    /// Removes words from the kernel's command line.
+    WithoutKernelWords(Vec<String>),
+    /// Replaces the PARTUUIDs of the base by those of the rewritten partition table.
+    PartUuids,
 }
 
 impl Edit {

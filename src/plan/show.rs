@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Action, Area, Attributes, Edit, FileContent, Patch, Plan};
+use super::{Action, Area, Attributes, DiskShape, Edit, FileContent, Patch, Plan};
 use crate::digest::Sha256;
 use crate::text;
 
@@ -34,11 +34,15 @@ struct EditJson<'a> {
 #[derive(Debug, Serialize)]
 pub(crate) struct PlanJson<'a> {
     node: &'a str,
+    /// Where it differs from the base's disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<&'a DiskShape>,
     edits: Vec<EditJson<'a>>,
 }
 
 pub(crate) fn json(plan: &Plan) -> PlanJson<'_> {
-    PlanJson { node: &plan.node, edits: plan.edits.iter().map(edit_json).collect() }
+    let disk = Some(&plan.shape).filter(|shape| !shape.is_as_base());
+    PlanJson { node: &plan.node, disk, edits: plan.edits.iter().map(edit_json).collect() }
 }
 
 /// The mode and owner that an edit sets; a FAT has none.
@@ -72,6 +76,25 @@ fn edit_json(edit: &Edit) -> EditJson<'_> {
     }
 }
 
+const PART_UUIDS: &str = "PARTUUIDs of the new table";
+
+fn without(words: &[String]) -> String {
+    format!("without {}", words.join(" "))
+}
+
+/// The shape of the disk in one line, where it differs from the base's.
+fn shape(shape: &DiskShape) -> Option<String> {
+    let size = |name: &str, bytes: Option<u64>| bytes.map(|bytes| format!("{name}{}", text::size(bytes)));
+    let extra = shape.extra.as_ref().map(|extra| {
+        let size = extra.size.map_or_else(|| "the rest".to_owned(), text::size);
+        format!("partition `{}` {size}", extra.label)
+    });
+    let table = shape.as_mbr.then(|| "table MBR".to_owned());
+    let parts = [size("", shape.size), table, size("root ", shape.root_size), extra];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
 fn name(action: &Action) -> &'static str {
     match action {
         Action::Directory(_) => "directory",
@@ -89,6 +112,8 @@ fn detail(action: &Action) -> Option<String> {
         }
         Action::Patch(Patch::KernelWords(words)) => Some(words.join(" ")),
         Action::Patch(Patch::FirmwareLines(lines)) => Some(lines.join(", ")),
+        Action::Patch(Patch::WithoutKernelWords(words)) => Some(without(words)),
+        Action::Patch(Patch::PartUuids) => Some(PART_UUIDS.into()),
         Action::Patch(Patch::Regex { pattern, replace, .. }) => Some(format!("{pattern} becomes {replace}")),
         Action::Directory(_) | Action::File(..) => None,
     }
@@ -97,6 +122,9 @@ fn detail(action: &Action) -> Option<String> {
 /// A tree with modes and sizes on the left, so that narrow terminals cut only names.
 pub(crate) fn tree(plan: &Plan) -> String {
     let mut text = format!("{}\n", plan.node);
+    if let Some(shape) = shape(&plan.shape) {
+        let _ = writeln!(text, "  disk: {shape}");
+    }
     for (area, title) in [(Area::Boot, "boot (FAT)"), (Area::Root, "root (ext4)")] {
         let edits: Vec<&Edit> = plan.edits.iter().filter(|e| e.area == area).collect();
         if edits.is_empty() {
@@ -162,6 +190,12 @@ fn leaf(edit: &Edit, name: &str) -> String {
         }
         Action::Patch(Patch::FirmwareLines(lines)) => {
             let _ = write!(leaf, "  {}", lines.join(", "));
+        }
+        Action::Patch(Patch::WithoutKernelWords(words)) => {
+            let _ = write!(leaf, "  {}", without(words));
+        }
+        Action::Patch(Patch::PartUuids) => {
+            let _ = write!(leaf, "  {PART_UUIDS}");
         }
         Action::Patch(Patch::Regex { .. }) | Action::File(..) => {}
     }

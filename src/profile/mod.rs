@@ -5,7 +5,9 @@ mod address;
 mod check;
 mod hostname;
 mod read;
+mod size;
 pub(crate) mod ssh_key;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -20,6 +22,7 @@ use crate::digest::Sha256;
 use crate::document::{DocumentError, Located, RawSettings, SourceText};
 use crate::error::{Context as _, Exit, Explain, FileError, Result};
 use crate::files::home;
+use crate::plan::{DiskShape, ExtraPartition};
 use crate::text::{listed, nearest};
 
 /// The profile that is read without `--profile`, if it exists.
@@ -36,6 +39,7 @@ pub(crate) struct Profile {
     pub(crate) file: Option<PathBuf>,
     pub(crate) cluster: Cluster,
     pub(crate) base: BaseChoice,
+    pub(crate) image: ImageSettings,
     /// `[ssh] authorized_keys`: keys, or files that are not yet read.
     pub(crate) authorized_keys: Vec<Located<String>>,
     /// `[overlays] use`.
@@ -69,6 +73,38 @@ pub(crate) struct BaseChoice {
     pub(crate) sha256: Option<Sha256>,
     /// The publisher's OpenPGP key.
     pub(crate) publisher: Option<PublisherKey>,
+    /// `table = "mbr"`: a GPT becomes an MBR, for boards that don't boot from GPT.
+    pub(crate) as_mbr: bool,
+}
+
+/// `[image]`; the default is the disk of the base.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ImageSettings {
+    /// Of the whole image, in bytes; a multiple of 512.
+    pub(crate) size: Option<u64>,
+    /// Of the root partition, in bytes; a multiple of 512.
+    pub(crate) root_size: Option<u64>,
+    pub(crate) extra: Option<ExtraVolume>,
+}
+
+/// An empty file system that first boot makes and mounts.
+#[derive(Debug, Clone)]
+pub(crate) struct ExtraVolume {
+    pub(crate) place: ExtraPlace,
+    /// An absolute path that needs no escapes in fstab.
+    pub(crate) mount: String,
+    /// `ext4`.
+    pub(crate) filesystem: String,
+    /// 1 to 16 letters, digits, `.`, `_` or `-`.
+    pub(crate) label: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ExtraPlace {
+    /// A partition behind the root partition. Size in bytes; `None` for all space there.
+    Card { size: Option<u64> },
+    /// Another disk of the node, as a path in `/dev`.
+    Device(String),
 }
 
 /// The OpenPGP key that must have signed the base.
@@ -157,6 +193,16 @@ impl Profile {
             }
         }
         Ok(self.nodes.iter().filter(|n| names.is_empty() || names.contains(&n.name)).collect())
+    }
+
+    /// The disk that the profile asks for.
+    pub(crate) fn shape(&self) -> DiskShape {
+        let extra = self.image.extra.as_ref().and_then(|extra| match extra.place {
+            ExtraPlace::Card { size } => Some(ExtraPartition { size, label: extra.label.clone() }),
+            ExtraPlace::Device(_) => None,
+        });
+        let ImageSettings { size, root_size, .. } = self.image;
+        DiskShape { size, root_size, extra, as_mbr: self.base.as_mbr }
     }
 
     /// A path of the profile: relative to its folder, `~/` to the home folder.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::address::{self, AddressError};
-use super::{BaseChoice, Cluster, Node, Profile, PublisherKey, check, hostname};
+use super::{BaseChoice, Cluster, Node, Profile, PublisherKey, check, hostname, storage};
 use crate::document::{DocumentError, Located, RawSettings, RawValue, Section, SourceText};
 
 type Result<T> = std::result::Result<T, DocumentError>;
@@ -20,6 +20,7 @@ pub(super) fn profile(source: SourceText, folder: PathBuf, file: Option<PathBuf>
     };
     let cluster = cluster(section("cluster")?)?;
     let base = base(section("base")?)?;
+    let image = root.section("image")?.map(storage::image).transpose()?.unwrap_or_default();
     let authorized_keys = root.section("ssh")?.map(authorized_keys).transpose()?.unwrap_or_default();
     let (uses, settings) = overlays(&section("overlays")?)?;
     let nodes = nodes(&root)?;
@@ -27,7 +28,8 @@ pub(super) fn profile(source: SourceText, folder: PathBuf, file: Option<PathBuf>
     root.finish()?;
     let nodes = nodes.into_iter().map(|n| n.value).collect();
     drop(table);
-    Ok(Profile { source, folder, file, cluster: cluster.value, base, authorized_keys, uses, settings, nodes })
+    let cluster = cluster.value;
+    Ok(Profile { source, folder, file, cluster, base, image, authorized_keys, uses, settings, nodes })
 }
 
 /// `[cluster]`, located at its VIP.
@@ -92,8 +94,13 @@ fn base(section: Section<'_>) -> Result<BaseChoice> {
         None => None,
     };
     let publisher = publisher(&section)?;
+    let table = section.string("table")?;
+    if let Some(table) = table.as_ref().filter(|table| table.value != "mbr") {
+        let what = format!("`base.table` can only be `mbr`, not `{}`", table.value.escape_debug());
+        return Err(section.error_at(table.at, what).hinting("without it, the base's own table stays"));
+    }
     section.finish()?;
-    Ok(BaseChoice { image: image.value, sha256, publisher })
+    Ok(BaseChoice { image: image.value, sha256, publisher, as_mbr: table.is_some() })
 }
 
 /// `openpgp_fingerprint`, and `openpgp_key`, which is a file called like the fingerprint unless it is given.

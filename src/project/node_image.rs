@@ -11,7 +11,7 @@ use crate::digest::Sha256;
 use crate::error::{FileError, Result};
 use crate::files::atomic::{self, Access, Staged};
 use crate::files::hash;
-use crate::image::{self, PathWrite};
+use crate::image::{self, Resolved};
 use crate::output::compress::{self, BaseBlocks, ImageFormat};
 use crate::output::manifest::{self, BaseRecord, FileRecord, Manifest};
 use crate::plan::Plan;
@@ -52,8 +52,8 @@ impl NodeImages<'_> {
             atomic::sweep(&self.out_dir.join(format!("{name}.{}", format.extension())));
         }
         let raw = Staged::create(&self.out_dir.join(&name), Access::Private)?;
-        let writes = self.write(plan, &raw)?;
-        let size = self.base.prepared.raw_size;
+        let resolved = self.write(plan, &raw)?;
+        let size = resolved.disk.size;
         let task = self.progress.start(&format!("{}: hashing", plan.node), Some(size));
         let sha256 = hash::of_sparse(raw.file(), &*task).map_err(FileError::new("read", raw.path()))?;
         task.finish();
@@ -61,13 +61,13 @@ impl NodeImages<'_> {
         let (image_file, compressed) = if self.format == ImageFormat::Raw {
             (raw, None)
         } else {
-            let (file, record) = self.compress(plan, &raw, &name, threads)?;
+            let (file, record) = self.compress(plan, &raw, (&name, size), threads)?;
             (file, Some(record))
         };
         let published = compressed.clone().unwrap_or_else(|| image.clone());
         let line = format!("{}  {}\n", published.sha256, published.file);
         let mut outputs = vec![self.text(&format!("{}.sha256", published.file), &line)?];
-        let manifest = self.manifest(plan, &writes, image, compressed);
+        let manifest = self.manifest(plan, &resolved, image, compressed);
         let manifest_name = format!("magi-{}.manifest.json", plan.node);
         outputs.push(self.text(&manifest_name, &manifest.to_json()?)?);
         outputs.push(image_file);
@@ -82,26 +82,26 @@ impl NodeImages<'_> {
     }
 
     /// Clones the base into `raw`, applies the plan and reads it back.
-    fn write(&self, plan: &Plan, raw: &Staged) -> Result<Vec<PathWrite>> {
+    fn write(&self, plan: &Plan, raw: &Staged) -> Result<Resolved> {
         let path = &self.base.prepared.raw_path;
         let base = Arc::new(File::open(path).map_err(FileError::new("read", path))?);
-        let writes = image::resolve(&base, &self.base.survey.layout, plan)?;
+        let resolved = image::resolve(&base, &self.base.survey, plan)?;
         let file = raw.file().try_clone().map_err(FileError::new("write", raw.path()))?;
-        image::write(&base, &Arc::new(file), &self.base.survey, &plan.node, &writes, self.progress)?;
-        Ok(writes)
+        image::write(&base, &Arc::new(file), &self.base.survey, &plan.node, &resolved, self.progress)?;
+        Ok(resolved)
     }
 
     fn compress(
         &self,
         plan: &Plan,
         raw: &Staged,
-        name: &str,
+        (name, size): (&str, u64),
         threads: usize,
     ) -> Result<(Staged, FileRecord)> {
         let file_name = format!("{name}.{}", self.format.extension());
         let target = Staged::create(&self.out_dir.join(&file_name), Access::Private)?;
         let prepared = &self.base.prepared;
-        let task = self.progress.start(&format!("{}: compressing", plan.node), Some(prepared.raw_size));
+        let task = self.progress.start(&format!("{}: compressing", plan.node), Some(size));
         let file = File::open(&prepared.raw_path).map_err(FileError::new("read", &prepared.raw_path))?;
         let base = BaseBlocks { file: &file, sha256: prepared.raw_sha256, cache_folder: &self.block_cache };
         let done = compress::compress(raw.file(), target.file(), self.format, threads, &base, &*task)?;
@@ -119,7 +119,7 @@ impl NodeImages<'_> {
     fn manifest(
         &self,
         plan: &Plan,
-        writes: &[PathWrite],
+        resolved: &Resolved,
         image: FileRecord,
         compressed: Option<FileRecord>,
     ) -> Manifest {
@@ -141,7 +141,8 @@ impl NodeImages<'_> {
             image,
             compressed,
             overlays: self.overlays.clone(),
-            edits: writes.iter().map(|w| w.expected.clone().masked()).collect(),
+            disk: Some(resolved.disk.expected()),
+            edits: resolved.writes.iter().map(|w| w.expected.clone().masked()).collect(),
         }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn plan(options: Options, names: &[String], progress: &dyn Progress) 
     for (node, secrets) in nodes.iter().zip(&secrets) {
         let plan = compose::plan(&project.inputs(&base.survey.facts), node, secrets, &assets)?;
         let doing = || format!("planning the image of `{}`", plan.node);
-        image::resolve(&file, &base.survey.layout, &plan).while_doing(doing)?;
+        image::resolve(&file, &base.survey, &plan).while_doing(doing)?;
         plans.push(plan);
     }
     Ok(plans)

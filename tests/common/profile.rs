@@ -72,6 +72,20 @@ impl Profile {
         self
     }
 
+    /// Adds lines to `[base]`.
+    #[must_use]
+    pub fn base_lines(mut self, lines: &str) -> Self {
+        self.base.push_str(&format!("{lines}\n"));
+        self
+    }
+
+    /// Adds `[image]` with these lines.
+    #[must_use]
+    pub fn image(mut self, lines: &str) -> Self {
+        self.tables.push_str(&format!("[image]\n{lines}\n"));
+        self
+    }
+
     /// Sets `authorized_keys`; `list` is the TOML between the brackets.
     #[must_use]
     pub fn keys(mut self, list: &str) -> Self {

@@ -25,6 +25,7 @@ fn facts(evidence: &Evidence) -> BaseFacts {
         ssh,
         applies_sysconf: false,
         grows_root: false,
+        growth_words: &[],
         first_boot_after: &["systemd-firstboot.service", "boot-firmware.mount"],
         packages: if ssh == BaseSsh::Missing { &["openssh-server"] } else { &[] },
         // The first update of kernel or firmware rewrites `cmdline.txt` with this word, which renames the wired

@@ -23,6 +23,7 @@ fn facts(evidence: &Evidence) -> BaseFacts {
         ssh: BaseSsh::Enabled,
         applies_sysconf: true,
         grows_root: true,
+        growth_words: &[],
         first_boot_after: &["rpi-set-sysconf.service", "rpi-generate-ssh-host-keys.service"],
         packages: &[],
         kernel_words: &[],

@@ -38,6 +38,7 @@ fn facts(evidence: &Evidence) -> BaseFacts {
         ssh: BaseSsh::Disabled,
         applies_sysconf: false,
         grows_root: true,
+        growth_words: &["resize"],
         first_boot_after: &["boot-firmware.mount", "regenerate_ssh_host_keys.service"],
         packages: &[],
         kernel_words: &[],

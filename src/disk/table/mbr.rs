@@ -17,8 +17,23 @@ pub(super) enum Mbr {
     },
 }
 
+/// The partitions that a first sector names besides protective entries.
+pub(super) fn listed(sector: &[u8; 512]) -> Result<Vec<Partition>, TableError> {
+    Ok(entries(sector)?.0.partitions)
+}
+
 /// Parses a first sector that ends in 55 AA.
 pub(super) fn parse(sector: &[u8; 512]) -> Result<Mbr, TableError> {
+    let (table, protective) = entries(sector)?;
+    Ok(if protective {
+        Mbr::Protective { hybrid: !table.partitions.is_empty() }
+    } else {
+        Mbr::Partitions(table)
+    })
+}
+
+/// The used entries, and whether one is protective.
+fn entries(sector: &[u8; 512]) -> Result<(PartitionTable, bool), TableError> {
     let mbr = parse_sector(sector)?;
     let id = format!("{:08x}", u32::from_le_bytes(*mbr.disk_signature()));
     let mut partitions = Vec::new();
@@ -31,11 +46,7 @@ pub(super) fn parse(sector: &[u8; 512]) -> Result<Mbr, TableError> {
         }
         partitions.push(partition(&entry, &id, number, entry.lb_start.into()));
     }
-    Ok(if protective {
-        Mbr::Protective { hybrid: !partitions.is_empty() }
-    } else {
-        Mbr::Partitions(PartitionTable { kind: TableKind::Mbr, id, partitions })
-    })
+    Ok((PartitionTable { kind: TableKind::Mbr, id, partitions }, protective))
 }
 
 /// Parses a sector that ends in 55 AA: an MBR, or an EBR, which has the same format.

@@ -1,10 +1,13 @@
 //! Partition tables: MBR with logical partitions, GPT, and GPT with a hybrid MBR. Sectors have 512 bytes, as on
 //! every SD card.
 
+mod agree;
+mod change;
 mod ebr;
 mod gpt;
 mod mbr;
 mod types;
+mod write;
 
 use std::fs::File;
 use std::io;
@@ -13,27 +16,19 @@ use std::sync::Arc;
 use ::gpt::GptError;
 use serde::Serialize;
 
+pub(crate) use self::agree::{Disagreement, copies};
+pub(crate) use self::change::{ChangeError, added, as_mbr, usable_end};
 use self::ebr::EbrProblem;
 use self::mbr::Mbr;
+pub(crate) use self::write::rewrite;
 use super::magic::Magic;
 use super::window::Window;
 use crate::error::Explain;
 use crate::guard::Panicked;
+pub(crate) use crate::plan::TableKind;
 
 /// Bytes in a sector.
 const SECTOR: u64 = 512;
-
-/// The format of a partition table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum TableKind {
-    /// Four entries in the first sector, and logical partitions in extended ones.
-    Mbr,
-    /// GUID partition table after a protective MBR.
-    Gpt,
-    /// GPT, and an MBR that lists some of its partitions too, for firmware that knows no GPT.
-    HybridGpt,
-}
 
 /// A checked partition table: partitions lie within the image and don't overlap, except that logical ones lie
 /// within their extended partition.

@@ -8,6 +8,8 @@ use crate::plan::Area;
 pub(in crate::image) struct BaseVolumes<'a> {
     pub(in crate::image) boot: &'a fat::Reader,
     pub(in crate::image) root: &'a ext4::Reader,
+    /// The PARTUUIDs that change, old and new.
+    pub(in crate::image) renamed: &'a [(String, String)],
 }
 
 impl BaseVolumes<'_> {

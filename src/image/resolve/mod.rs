@@ -2,6 +2,7 @@
 //! folders, and a path of the wrong kind or too little space is an error.
 
 mod base_volumes;
+pub(super) mod disk;
 mod error;
 mod patch;
 mod space;
@@ -16,7 +17,16 @@ use crate::plan::{
     Action, Area, Asset, Attributes, Edit, ExpectedPath, FileContent, NotFetched, PathState, Plan,
 };
 pub(super) use base_volumes::BaseVolumes;
+use disk::ImageDisk;
 use error::ResolveError;
+
+/// What a plan makes of an image of its base.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) disk: ImageDisk,
+    /// Parents first.
+    pub(crate) writes: Vec<PathWrite>,
+}
 
 /// Everything that `plan` writes to `base`, parents first.
 pub(super) fn resolve(plan: &Plan, base: &BaseVolumes<'_>) -> Result<Vec<PathWrite>> {

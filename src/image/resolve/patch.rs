@@ -2,7 +2,7 @@
 
 use super::error::ResolveError;
 use super::{BaseVolumes, path_write};
-use crate::base::{firmware_config, kernel_words, sysconf};
+use crate::base::{firmware_config, kernel_words, part_uuids, sysconf};
 use crate::digest::Sha256;
 use crate::disk::ext4::FileKind;
 use crate::error::Result;
@@ -21,7 +21,9 @@ pub(super) fn resolve(base: &BaseVolumes<'_>, first: &Edit, edits: &[Edit]) -> R
         })
     };
     let Some((mut content, attributes)) = read(base, first)?.or_else(|| start(first, patches())) else {
-        if patches().all(|(_, patch)| matches!(patch, Patch::Regex { required: false, .. })) {
+        if patches()
+            .all(|(_, patch)| matches!(patch, Patch::Regex { required: false, .. } | Patch::PartUuids))
+        {
             return Ok(None);
         }
         let (overlay, path) = (first.overlay.clone(), first.shown());
@@ -31,7 +33,7 @@ pub(super) fn resolve(base: &BaseVolumes<'_>, first: &Edit, edits: &[Edit]) -> R
         });
     };
     for (edit, patch) in patches() {
-        content = apply(edit, patch, content)?;
+        content = apply(base, edit, patch, content)?;
     }
     let state = PathState::File {
         attributes,
@@ -54,7 +56,8 @@ fn start<'a>(
         }
         (Patch::FirmwareLines(_), Area::Boot) => Some((Vec::new(), None)),
         // Without its own `cmdline.txt` the base would boot with nothing but these words.
-        (Patch::KernelWords(_), Area::Boot) | (Patch::Regex { .. }, _) => None,
+        (Patch::KernelWords(_), Area::Boot)
+        | (Patch::Regex { .. } | Patch::WithoutKernelWords(_) | Patch::PartUuids, _) => None,
     })
 }
 
@@ -79,7 +82,12 @@ fn read(base: &BaseVolumes<'_>, edit: &Edit) -> Result<Option<(Vec<u8>, Option<A
     Ok(Some((content, attributes)))
 }
 
-fn apply(edit: &Edit, patch: &Patch, content: Vec<u8>) -> Result<Vec<u8>, ResolveError> {
+fn apply(
+    base: &BaseVolumes<'_>,
+    edit: &Edit,
+    patch: &Patch,
+    content: Vec<u8>,
+) -> Result<Vec<u8>, ResolveError> {
     match patch {
         Patch::Sysconf(values) => {
             let values: Vec<_> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
@@ -87,6 +95,8 @@ fn apply(edit: &Edit, patch: &Patch, content: Vec<u8>) -> Result<Vec<u8>, Resolv
         }
         Patch::KernelWords(words) => Ok(kernel_words::add(&content, words)),
         Patch::FirmwareLines(lines) => Ok(firmware_config::add(&content, lines)),
+        Patch::WithoutKernelWords(words) => Ok(kernel_words::remove(&content, words)),
+        Patch::PartUuids => Ok(part_uuids::replace(&content, base.renamed)),
         Patch::Regex { pattern, replace, required } => {
             let (overlay, path) = (edit.overlay.clone(), edit.shown());
             let Ok(text) = String::from_utf8(content) else {
