@@ -9,9 +9,9 @@ write_clock_overlay() {
 	printf '[Time]\nNTP=10.0.2.2\n' >"$overlay/files/etc/systemd/timesyncd.conf.d/10-test.conf"
 }
 
-# when_fixed LINE…: these lines of the profile, with --fixed.
-when_fixed() {
-	[ -z "$fixed" ] || printf '%s\n' "$@"
+# lines_if OPTION LINE…: these lines of the profile, if OPTION isn't empty.
+lines_if() {
+	[ -z "$1" ] || printf '%s\n' "${@:2}"
 }
 
 write_profile() {
@@ -24,11 +24,14 @@ write_profile() {
 		name = "magi"
 		vip = "$vip"
 		interface = "eth0"
-		$(when_fixed 'gateway = "10.0.2.2"' 'dns = ["10.0.2.3"]')
+		$(lines_if "$fixed" 'gateway = "10.0.2.2"' 'dns = ["10.0.2.3"]')
 
 		[base]
 		image = "$base"
 		sha256 = "$(sha256sum "$base" | cut -d' ' -f1)"
+		$(lines_if "$mbr" 'table = "mbr"')
+
+		$(lines_if "$data" '[image]' 'size = "6GiB"' 'extra_partition = { size = "1GiB", mount = "/var/lib/data", filesystem = "ext4" }')
 
 		[ssh]
 		authorized_keys = ["$work/first.pub", "$work/second.pub"]
@@ -41,19 +44,20 @@ write_profile() {
 
 		[overlays.k3s]
 		binary = "$work/k3s"
+		$(lines_if "$data" 'data_dir_on = "data"')
 
 		[[node]]
 		name = "$node"
 		init = true
-		$(when_fixed "address = \"$address/24\"")
+		$(lines_if "$fixed" "address = \"$address/24\"")
 
 		[[node]]
 		name = "balthazar"
-		$(when_fixed 'address = "10.0.2.51/24"')
+		$(lines_if "$fixed" 'address = "10.0.2.51/24"')
 
 		[[node]]
 		name = "caspar"
-		$(when_fixed 'address = "10.0.2.52/24"')
+		$(lines_if "$fixed" 'address = "10.0.2.52/24"')
 	END
 }
 
