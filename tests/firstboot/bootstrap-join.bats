@@ -59,7 +59,7 @@ setup_file() {
 	launch_server "$vip" late
 	fake sleep <<<'exec /bin/sleep 0.3'
 	assert_joins "$vip"
-	[ "$(calls_of sleep | wc -l)" -gt 2 ]
+	[ -n "$(calls_of sleep)" ]
 }
 
 @test "bootstrap waits for a cluster without quorum" {

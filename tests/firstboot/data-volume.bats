@@ -57,3 +57,13 @@ label() {
 	assert_file_contains "$SCRATCH/status" "error: the disk $disk is missing"
 	assert_equal data "$(label)"
 }
+
+@test "a disk that is missing at a later boot is reported" {
+	on_node "$MAGI_LIB/data-report"
+	assert_status '^data: failing since'
+	assert_status 'error: no file system has the label data'
+	fake mountpoint <<<'exit 0'
+	fake findmnt <<<'echo /dev/sda'
+	on_node "$MAGI_LIB/data-report"
+	assert_status '^data: up since'
+}
