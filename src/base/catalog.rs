@@ -36,8 +36,8 @@ pub(crate) enum Source {
 /// The name of the built-in sample, which has the form of the raspi.debian.net images.
 pub(crate) const SAMPLE: &str = "sample";
 
-/// The base that a new profile uses.
-pub(crate) const DEFAULT: &str = "debian-13";
+/// The base that a new profile uses: the first in the catalog.
+pub(crate) const DEFAULT: &Known = &CATALOG[0];
 
 /// The sample is made by `sample/make-sample`; the other bases are published by Debian and by Raspberry Pi, with
 /// checksum files beside them. Second URLs are the publishers' other names for the same tree: Debian's image server
@@ -181,7 +181,7 @@ mod tests {
             assert!(files().all(|file| Some(file) == files().next()), "mirrors have the same path");
             assert_eq!(known.urls().is_empty(), matches!(known.source, Source::BuiltIn(_)));
         }
-        assert!(find(DEFAULT).is_some());
+        assert_eq!(DEFAULT.name, "debian-13");
     }
 
     /// A URL that moves has no hash, a file with a date in its name always has one.

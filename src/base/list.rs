@@ -66,6 +66,6 @@ fn listed_entry(known: &Known, cache: &Cache, lock: &LockFile) -> Result<ListedB
         boards: known.boards,
         verified_by,
         cached: is_cached,
-        default: known.name == DEFAULT,
+        default: known.name == DEFAULT.name,
     })
 }

@@ -27,7 +27,6 @@ pub(crate) use survey::{Survey, survey};
 
 use catalog::{Known, Source};
 use expected::{ExpectedDigest, Requirements};
-use family::Family;
 use packed::Packed;
 use signature::PublisherKey;
 
@@ -230,9 +229,8 @@ fn publisher_key(
 /// The probable facts of a base that isn't downloaded yet: those of the named base's family, or of the default
 /// base's family.
 pub(crate) fn expected_facts(source: &str) -> BaseFacts {
-    let known = catalog::find(source).or_else(|| catalog::find(catalog::DEFAULT));
-    let (family, codename) = known.map_or((Family::DebianCloud, ""), |known| (known.family, known.codename));
-    family.expected_facts(codename)
+    let known = catalog::find(source).unwrap_or(catalog::DEFAULT);
+    known.family.expected_facts(known.codename)
 }
 
 struct Preparing<'a> {
