@@ -127,7 +127,7 @@ fn lines_that_only_sshd_refuses_are_refused() {
     "#);
     insta::assert_snapshot!(refused(&KEY.replace("ed25519 ", "ed25519-cert-v01@openssh.com ")), @"
     error: `one.pub` line 3 is no ssh public key: it is a certificate; `authorized_keys` takes the public key
-    hint: give the `.pub` file of a key pair, such as `~/.ssh/id_ed25519.pub`, or its one line
+    hint: give the file without `-cert` in its name
     ");
 }
 

@@ -84,12 +84,18 @@ fn check_word(word: &str) -> std::result::Result<(), &'static str> {
     if word.starts_with("root=") {
         return Err("`root=` is set by the base image");
     }
+    if word == "--" {
+        return Err("`--` would end the kernel's words");
+    }
     Ok(())
 }
 
 fn check_line(line: &str) -> std::result::Result<(), &'static str> {
     if !line.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         return Err("a line of `config.txt` must be ASCII without line breaks");
+    }
+    if line.starts_with('[') {
+        return Err("a section is not allowed: the lines hold for every board");
     }
     if line.len() > MAX_FIRMWARE_LINE {
         return Err("the firmware reads only 98 bytes of a line of `config.txt`");

@@ -23,9 +23,9 @@ const LARGEST: u64 = 1 << 50;
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SizeError {
-    #[error("`{}` is not a size", escaped(.0))]
+    #[error("`{}` is not a size: a whole number, and a unit such as `MiB` or `GB`", escaped(.0))]
     Form(String),
-    #[error("`{}` is not a multiple of 512 bytes", escaped(.0))]
+    #[error("`{}` is in bytes without a unit, and not a multiple of 512", escaped(.0))]
     Sectors(String),
     #[error("`{}` is larger than a disk can be", escaped(.0))]
     TooLarge(String),

@@ -49,6 +49,8 @@ pub(crate) struct AuthorizedKey {
 /// Why a line is no public key. Never holds the line: it may be a private key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum KeyLineError {
+    #[error("it is empty")]
+    Empty,
     #[error("it is a private key")]
     PrivateKey,
     #[error("it is a public key in another format, not that of OpenSSH")]
@@ -83,6 +85,7 @@ impl KeyLineError {
     /// How to get a usable key.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
+            Self::Certificate => "give the file without `-cert` in its name",
             Self::OtherFormat => "convert it with `ssh-keygen -i -f FILE`",
             Self::UnknownOption(_) | Self::Unquoted(_) | Self::Options | Self::OpenQuote => {
                 "`man 8 sshd` lists the options, under \"authorized_keys file format\""
@@ -135,7 +138,11 @@ impl AuthorizedKey {
 /// as the name of a file.
 pub(crate) fn looks_like_key(text: &str) -> bool {
     let is_type = |word: &str| TYPES.contains(&word) || word.ends_with(CERTIFICATE);
-    text.contains("PRIVATE KEY") || text.contains('\n') || text.split([' ', '\t']).any(is_type)
+    // Every key begins with the length of its type, which is below 2^16.
+    text.contains("PRIVATE KEY")
+        || text.starts_with("AAAA")
+        || text.contains('\n')
+        || text.split([' ', '\t']).any(is_type)
 }
 
 fn check_format(text: &str) -> Result<(), KeyLineError> {

@@ -35,7 +35,8 @@ const SYSTEM_TREES: [&str; 12] = [
 const SYSTEM_FOLDERS: [&str; 7] = ["/home", "/root", "/opt", "/tmp", "/var", "/var/lib", "/var/log"];
 
 pub(super) fn image(section: Section<'_>) -> Result<ImageSettings> {
-    let (size, root_size) = (bytes(&section, "size")?, bytes(&section, "root_size")?);
+    let size = bytes(&section, "size", "image.size")?;
+    let root_size = bytes(&section, "root_size", "image.root_size")?;
     let extra = section.section("extra_partition")?.map(extra).transpose()?;
     let at = extra.as_ref().map_or(section.at(), |extra| extra.at);
     let extra = extra.map(|extra| extra.value);
@@ -62,18 +63,18 @@ pub(super) fn image(section: Section<'_>) -> Result<ImageSettings> {
 }
 
 /// A size in bytes, written as a string or an integer.
-fn bytes(section: &Section<'_>, key: &str) -> Result<Option<Located<u64>>> {
+fn bytes(section: &Section<'_>, key: &str, shown: &str) -> Result<Option<Located<u64>>> {
     let Some((value, span)) = section.value(key) else { return Ok(None) };
     let text = match RawValue::of(value) {
         RawValue::Integer(number) => number.to_string(),
         RawValue::Text(text) => text,
         _ => {
-            let what = format!("`{key}` must be a size, not of type {}", value.type_str());
+            let what = format!("`{shown}` must be a size, not of type {}", value.type_str());
             return Err(section.error_at(span.start, what).hinting(SIZE_HINT));
         }
     };
     let value = size::parse(&text)
-        .map_err(|error| section.error_at(span.start, format!("`{key}`: {error}")).hinting(SIZE_HINT))?;
+        .map_err(|error| section.error_at(span.start, format!("`{shown}`: {error}")).hinting(SIZE_HINT))?;
     Ok(Some(Located { value, at: span.start }))
 }
 
@@ -94,7 +95,7 @@ fn extra(section: Section<'_>) -> Result<Located<ExtraVolume>> {
 fn place(section: &Section<'_>) -> Result<ExtraPlace> {
     let device = section.string("device")?;
     let is_rest = matches!(section.value("size"), Some((value, _)) if value.as_str() == Some("rest"));
-    let size = if is_rest { None } else { bytes(section, "size")? };
+    let size = if is_rest { None } else { bytes(section, "size", "image.extra_partition.size")? };
     match (device, size) {
         (Some(device), None) if !is_rest => {
             check_device(section, &device)?;
@@ -118,16 +119,33 @@ fn place(section: &Section<'_>) -> Result<ExtraPlace> {
 
 fn check_device(section: &Section<'_>, device: &Located<String>) -> Result<()> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "/._:+-".contains(c);
-    let is_device = device.value.starts_with("/dev/")
-        && device.value.chars().all(is_allowed)
-        && path::checked(&device.value).is_ok();
-    if is_device {
-        return Ok(());
-    }
-    let what = format!("`{}` is not a device", device.value.escape_debug());
+    let name = device.value.strip_prefix("/dev/").filter(|name| name.chars().all(is_allowed));
+    let shown = device.value.escape_debug();
+    let what = match name {
+        Some(name) if name.starts_with("mmcblk0") => {
+            format!("`{shown}` is the card of the node itself: write `size`")
+        }
+        Some(name) if is_whole_disk(name) && path::checked(&device.value).is_ok() => return Ok(()),
+        _ => format!("`image.extra_partition.device`: `{shown}` is not a whole disk"),
+    };
     Err(section
         .error_at(device.at, what)
         .hinting("write a path such as `/dev/sda` or `/dev/disk/by-id/usb-…`"))
+}
+
+/// `sda`, `nvme0n1`, `mmcblk1`, or a link to a whole disk (Linux, `Documentation/admin-guide/devices.txt`).
+fn is_whole_disk(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(link) = name.strip_prefix("disk/by-id/").or_else(|| name.strip_prefix("disk/by-path/")) {
+        let part = link.rsplit_once("-part").map(|(_, number)| number);
+        return !link.is_empty() && !link.contains('/') && !part.is_some_and(is_number);
+    }
+    let is_letters = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
+    let scsi = name.strip_prefix("sd").or_else(|| name.strip_prefix("vd"));
+    let nvme = name.strip_prefix("nvme").and_then(|rest| rest.split_once('n'));
+    scsi.is_some_and(is_letters)
+        || name.strip_prefix("mmcblk").is_some_and(is_number)
+        || nvme.is_some_and(|(controller, namespace)| is_number(controller) && is_number(namespace))
 }
 
 fn check_mount(section: &Section<'_>, mount: &Located<String>) -> Result<()> {
@@ -205,9 +223,15 @@ mod tests {
         let extra = |inside: &str| format!("extra_partition = {{ {inside} }}");
         for (image, message) in [
             ("sise = \"8GiB\"".to_owned(), "unknown key `sise` in `[image]`"),
-            ("size = \"8G\"".to_owned(), "`size`: `8G` is not a size"),
-            ("size = true".to_owned(), "`size` must be a size, not of type boolean"),
-            ("size = 1000".to_owned(), "`size`: `1000` is not a multiple of 512 bytes"),
+            (
+                "size = \"8G\"".to_owned(),
+                "`image.size`: `8G` is not a size: a whole number, and a unit such as `MiB` or `GB`",
+            ),
+            ("size = true".to_owned(), "`image.size` must be a size, not of type boolean"),
+            (
+                "size = 1000".to_owned(),
+                "`image.size`: `1000` is in bytes without a unit, and not a multiple of 512",
+            ),
             (
                 "size = \"1GiB\"\nroot_size = \"1GiB\"".to_owned(),
                 "`image.root_size` must be smaller than `image.size`",
@@ -219,7 +243,12 @@ mod tests {
                 extra("size = \"1GiB\", device = \"/dev/sda\", mount = \"/x\""),
                 "`image.extra_partition` has both `size` and `device`",
             ),
-            (extra("device = \"sda\", mount = \"/x\""), "`sda` is not a device"),
+            (extra("device = \"sda\", mount = \"/x\""), "`sda` is not a whole disk"),
+            (extra("device = \"/dev/sda1\", mount = \"/x\""), "`/dev/sda1` is not a whole disk"),
+            (
+                extra("device = \"/dev/mmcblk0\", mount = \"/x\""),
+                "is the card of the node itself: write `size`",
+            ),
             (
                 extra("size = \"rest\", mount = \"/x\""),
                 "`image.extra_partition.size` is `rest`, which needs `image.size`",

@@ -20,6 +20,10 @@ pub(super) fn run(
     progress.note("the cache holds everything that `build --all` needs; `build --offline` works now");
     match (shared.json, update) {
         (true, _) => json(&summary),
+        (false, true) if summary.inputs.is_empty() => {
+            progress.note("nothing is downloaded for this profile");
+            Ok(())
+        }
         (false, true) => print(updates(&summary)),
         (false, false) => Ok(()),
     }

@@ -54,6 +54,7 @@ impl Explain for ShapeError {
                 "use this base without `size`, `root_size` and `extra_partition` under `[image]`".into()
             }
             Self::LabelTaken { .. } => "set another `label` in `image.extra_partition`".into(),
+            Self::Change(ChangeError::PastMbr { .. }) => "write smaller sizes: an MBR ends at 2 TiB".into(),
             Self::Change(_) => "use another base, or fewer partitions".into(),
         })
     }

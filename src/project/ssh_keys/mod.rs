@@ -48,6 +48,9 @@ pub(super) fn authorized_keys(
 
 /// The keys of one entry of the profile: a key, or a file, whatever its name.
 fn of_entry(profile: &Profile, written: &Located<String>) -> Result<Vec<AuthorizedKey>> {
+    if written.value.trim().is_empty() {
+        return Err(literal_error(profile, written.at, &KeyLineError::Empty).into());
+    }
     let path = profile.resolve(&written.value);
     if looks_like_key(&written.value) && !path.is_file() {
         let key = AuthorizedKey::parse(written.value.as_bytes());
@@ -114,7 +117,7 @@ fn keys_of_user(progress: &dyn Progress) -> Result<Vec<AuthorizedKey>> {
         match from_file(&file) {
             Ok(found) => keys.extend(found),
             Err(error) => {
-                progress.note(&format!("no key was taken from `~/.ssh`: {error}"));
+                progress.note(&format!("a file in `~/.ssh` was skipped: {error}"));
                 unusable.get_or_insert(error);
             }
         }
