@@ -10,6 +10,9 @@ type Result<T> = std::result::Result<T, DocumentError>;
 /// `mkfs.ext4` takes at most this many bytes.
 const LONGEST_LABEL: usize = 16;
 
+/// First boot gives this label to a file system that it is still making.
+const UNFINISHED: &str = "magi-new";
+
 /// File systems whose `mkfs` is on every base: e2fsprogs is part of Debian's minimal system.
 const FILE_SYSTEMS: [&str; 1] = ["ext4"];
 
@@ -17,22 +20,27 @@ const FILE_SYSTEMS: [&str; 1] = ["ext4"];
 const SMALLEST_EXTRA: u64 = 16 << 20;
 
 /// Folders that the system needs before, or instead of, an additional mount: neither they nor what is below.
-const SYSTEM_TREES: [&str; 12] = [
+const SYSTEM_TREES: [&str; 17] = [
     "/bin",
     "/boot",
     "/dev",
     "/etc",
     "/lib",
+    "/lib64",
     "/proc",
+    "/root",
     "/run",
     "/sbin",
     "/sys",
     "/usr",
+    "/var/lib/apt",
+    "/var/lib/cloud",
     "/var/lib/dpkg",
     "/var/lib/magi",
+    "/var/lib/systemd",
 ];
 /// Folders that hold files of the base; folders below can be a mount point.
-const SYSTEM_FOLDERS: [&str; 7] = ["/home", "/root", "/opt", "/tmp", "/var", "/var/lib", "/var/log"];
+const SYSTEM_FOLDERS: [&str; 6] = ["/home", "/opt", "/tmp", "/var", "/var/lib", "/var/log"];
 
 pub(super) fn image(section: Section<'_>) -> Result<ImageSettings> {
     let size = bytes(&section, "size", "image.size")?;
@@ -183,7 +191,11 @@ fn label(section: &Section<'_>) -> Result<String> {
     let Some(written) = section.string("label")? else { return Ok("data".to_owned()) };
     let label = written.value.as_str();
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if (1..=LONGEST_LABEL).contains(&label.len()) && label.chars().all(is_allowed) && label != "magi-new" {
+    if label == UNFINISHED {
+        let what = format!("the label `{label}` is reserved for unfinished file systems");
+        return Err(section.error_at(written.at, what).hinting("choose another one, such as `data`"));
+    }
+    if (1..=LONGEST_LABEL).contains(&label.len()) && label.chars().all(is_allowed) {
         return Ok(written.value);
     }
     let what = format!("`{}` is not a valid label", label.escape_debug());

@@ -9,8 +9,11 @@ setup() {
 	truncate -s 32M "$disk"
 	new_node "MAGI_DATA_DEVICE=$disk" MAGI_DATA_LABEL=data "MAGI_DATA_MOUNT=$BATS_TEST_TMPDIR/mount"
 	add_overlay_step 40-data
+	mkdir -p "$MAGI_RUN" && : >"$MAGI_RUN/now"
 	record_calls_of mount
 	fake mountpoint <<<'exit 1'
+	fake udevadm <<<'exit 0'
+	fake findmnt <<<"echo $disk"
 }
 
 label() {
@@ -32,6 +35,29 @@ label() {
 	assert_equal "$uuid" "$(blkid -p -o value -s UUID "$disk")"
 }
 
+# blocks: those of the file system.
+blocks() {
+	dumpe2fs -h "$disk" 2>/dev/null | sed -n 's/^Block count: *//p'
+}
+
+@test "a file system of an earlier card grows to the partition, and one that is larger is reported" {
+	truncate -s 16M "$disk"
+	mkfs.ext4 -q -L data "$disk"
+	before=$(blocks)
+	truncate -s 32M "$disk"
+	on_node "$MAGI_LIB/data-volume"
+	[ "$(blocks)" -gt "$before" ]
+	truncate -s 16M "$disk"
+	refute on_node "$MAGI_LIB/data-volume" 2>"$SCRATCH/said"
+	assert_file_contains "$SCRATCH/said" 'is damaged, or larger than'
+}
+
+@test "another disk with the same label is reported" {
+	fake findmnt <<<'echo /dev/sdz1'
+	refute on_node "$MAGI_LIB/data-volume" 2>"$SCRATCH/said"
+	assert_file_contains "$SCRATCH/said" '/dev/sdz1 is mounted at'
+}
+
 @test "a file system that a power cut left incomplete is made again" {
 	mkfs.ext4 -q -L magi-new "$disk"
 	run_firstboot
@@ -39,7 +65,7 @@ label() {
 }
 
 @test "other file systems and partition tables are reported and kept" {
-	for make in 'mkfs.ext4 -q -L photos' 'mkfs.vfat' 'sfdisk -q'; do
+	for make in 'mkfs.ext4 -q -L photos' 'mkfs.vfat' 'mkfs.vfat -n data' 'sfdisk -q'; do
 		truncate -s 0 "$disk"
 		truncate -s 32M "$disk"
 		echo 'start=2048, type=83' | $make "$disk" >/dev/null

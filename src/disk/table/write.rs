@@ -188,6 +188,15 @@ impl Gpt {
         let offset =
             entries_at.checked_mul(SECTOR).ok_or(RewriteError::Gpt("its entries lie outside the disk"))?;
         disk.read_exact_at(offset, &mut entries)?;
+        let own = {
+            let mut header = header;
+            header[16..20].fill(0);
+            CRC32.checksum(&header[..header_size])
+        };
+        // The reader falls back to the backup; what is damaged here must not get a valid checksum.
+        if own != le32(&header, 16) || CRC32.checksum(&entries) != le32(&header, 88) {
+            return Err(RewriteError::Gpt("its primary copy is damaged"));
+        }
         let backup = le64(&header, 32);
         let backup = backup.saturating_sub(ARRAY_SECTORS)..backup.saturating_add(1);
         if backup.start <= le64(&header, 48) || backup.end > disk.len() / SECTOR {

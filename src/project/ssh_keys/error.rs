@@ -15,6 +15,8 @@ pub(super) enum SshKeyError {
     /// `line` counts from 1.
     #[error("`{}` line {line} is no ssh public key: {error}", printable(path))]
     Invalid { path: PathBuf, line: usize, error: KeyLineError },
+    #[error("`{}` is there, but not its public key `{}`", printable(private), printable(public))]
+    NoPublicKey { private: PathBuf, public: PathBuf },
     #[error("cannot generate an ssh key pair: no random bytes")]
     Random(#[source] getrandom::Error),
     #[error("cannot generate an ssh key pair")]
@@ -32,6 +34,9 @@ impl Explain for SshKeyError {
             Self::Encoding { .. } => "save the file as UTF-8 without a byte order mark",
             Self::Empty(_) => "give the `.pub` file of a key pair, such as `~/.ssh/id_ed25519.pub`",
             Self::Invalid { error, .. } => error.hint(),
+            Self::NoPublicKey { .. } => {
+                "`ssh-keygen -y -f FILE` prints it: save that beside it, or move the private key away"
+            }
             Self::Random(_) | Self::Generate(_) | Self::Generated(_) => "name a key in `ssh.authorized_keys`",
         };
         Some(hint.into())

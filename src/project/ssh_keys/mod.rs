@@ -28,12 +28,13 @@ pub(super) fn authorized_keys(
     new_keys: NewKeys,
     progress: &dyn Progress,
 ) -> Result<Vec<AuthorizedKey>> {
-    if let Some(file) = file {
-        return from_file(file);
-    }
     let mut keys: Vec<AuthorizedKey> = Vec::new();
-    for written in &profile.authorized_keys {
-        keys.extend(of_entry(profile, written)?);
+    if let Some(file) = file {
+        keys = from_file(file)?;
+    } else {
+        for written in &profile.authorized_keys {
+            keys.extend(of_entry(profile, written)?);
+        }
     }
     if keys.is_empty() {
         keys = keys_of_user(progress)?;
@@ -134,6 +135,10 @@ fn generated_key(folder: &Path, new_keys: NewKeys, progress: &dyn Progress) -> R
     let public = private.with_extension("pub");
     if public.exists() {
         return Ok(from_file(&public)?.swap_remove(0));
+    }
+    // Nodes that were built earlier have the public half of this key.
+    if private.exists() {
+        return Err(SshKeyError::NoPublicKey { private, public }.into());
     }
     let mut seed = zeroize::Zeroizing::new([0u8; 32]);
     getrandom::fill(seed.as_mut()).map_err(SshKeyError::Random)?;
