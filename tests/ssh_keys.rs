@@ -225,8 +225,8 @@ fn every_line_reaches_sshd_as_it_was() {
             .find(|name| shown.contains(&format!("NAME={}", name.replace('"', "\\\""))));
         assert_eq!(printed, wanted.unwrap_or_default(), "{shown}");
     }
-    let (stranger, _) = pair(&sandbox, "ed25519", "256");
-    assert_eq!(sshd.login(&stranger, "true"), None);
+    let (unknown, _) = pair(&sandbox, "ed25519", "256");
+    assert_eq!(sshd.login(&unknown, "true"), None);
 }
 
 #[test]

@@ -54,11 +54,11 @@ pub(crate) fn copies(
     if fields(primary) != fields(backup) || backup.backup_lba != primary.current_lba {
         return Ok(Some(Disagreement::Copies));
     }
-    Ok(stranger(&mbr::listed(&sector)?, table))
+    Ok(unknown_entry(&mbr::listed(&sector)?, table))
 }
 
 /// A partition of a hybrid MBR that the GPT lacks.
-fn stranger(listed: &[Partition], table: &PartitionTable) -> Option<Disagreement> {
+fn unknown_entry(listed: &[Partition], table: &PartitionTable) -> Option<Disagreement> {
     let place = |part: &Partition| (part.first_lba, part.sectors);
     let is_known = |part: &&Partition| table.partitions.iter().any(|known| place(known) == place(part));
     let (first, sectors) = listed.iter().find(|part| !is_known(part)).map(place)?;
