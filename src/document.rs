@@ -327,7 +327,7 @@ impl<'a> Section<'a> {
     }
 
     /// The dotted path of a key.
-    fn below(&self, key: &str) -> String {
+    pub(crate) fn below(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 }

@@ -43,8 +43,8 @@ const SYSTEM_TREES: [&str; 17] = [
 const SYSTEM_FOLDERS: [&str; 6] = ["/home", "/opt", "/tmp", "/var", "/var/lib", "/var/log"];
 
 pub(super) fn image(section: Section<'_>) -> Result<ImageSettings> {
-    let size = bytes(&section, "size", "image.size")?;
-    let root_size = bytes(&section, "root_size", "image.root_size")?;
+    let size = bytes(&section, "size")?;
+    let root_size = bytes(&section, "root_size")?;
     let extra = section.section("extra_partition")?.map(extra).transpose()?;
     let at = extra.as_ref().map_or(section.at(), |extra| extra.at);
     let extra = extra.map(|extra| extra.value);
@@ -71,8 +71,9 @@ pub(super) fn image(section: Section<'_>) -> Result<ImageSettings> {
 }
 
 /// A size in bytes, written as a string or an integer.
-fn bytes(section: &Section<'_>, key: &str, shown: &str) -> Result<Option<Located<u64>>> {
+fn bytes(section: &Section<'_>, key: &str) -> Result<Option<Located<u64>>> {
     let Some((value, span)) = section.value(key) else { return Ok(None) };
+    let shown = section.below(key);
     let text = match RawValue::of(value) {
         RawValue::Integer(number) => number.to_string(),
         RawValue::Text(text) => text,
@@ -103,7 +104,7 @@ fn extra(section: Section<'_>) -> Result<Located<ExtraVolume>> {
 fn place(section: &Section<'_>) -> Result<ExtraPlace> {
     let device = section.string("device")?;
     let is_rest = matches!(section.value("size"), Some((value, _)) if value.as_str() == Some("rest"));
-    let size = if is_rest { None } else { bytes(section, "size", "image.extra_partition.size")? };
+    let size = if is_rest { None } else { bytes(section, "size")? };
     match (device, size) {
         (Some(device), None) if !is_rest => {
             check_device(section, &device)?;
