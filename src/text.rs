@@ -58,7 +58,7 @@ pub(crate) fn line_end(text: &[u8]) -> &'static str {
 /// First of the 128 characters that stand for the bytes 0x80 to 0xFF: the end of Unicode's last private area.
 const STRAY_BYTE: u32 = 0x0010_FF80;
 
-/// The bytes as text. Bytes that aren't UTF-8 become private characters, which [`to_bytes`] turns back.
+/// The bytes as text. Bytes that aren't UTF-8 become private characters, which [`into_bytes`] turns back.
 pub(crate) fn from_bytes(bytes: &[u8]) -> String {
     let stray =
         |byte: u8| char::from_u32(STRAY_BYTE + u32::from(byte & 0x7F)).unwrap_or(char::REPLACEMENT_CHARACTER);
@@ -70,8 +70,11 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> String {
     text
 }
 
-/// The inverse of [`from_bytes`].
-pub(crate) fn to_bytes(text: &str) -> Vec<u8> {
+/// The bytes of a text that may have parts from [`from_bytes`].
+pub(crate) fn into_bytes(text: String) -> Vec<u8> {
+    if !text.contains(|character| stray_byte(character).is_some()) {
+        return text.into_bytes();
+    }
     let mut bytes = Vec::with_capacity(text.len());
     for character in text.chars() {
         match stray_byte(character) {

@@ -54,7 +54,7 @@ impl OverlayOnNode<'_> {
         let template = template.map_err(|_| PlanError::TemplateEncoding(file.shown.clone()))?;
         let rendered = self.scope.file(&file.shown, template)?;
         // ssh keys in it may have comments that aren't UTF-8.
-        Ok((text::to_bytes(&rendered.text).into(), rendered.secret))
+        Ok((text::into_bytes(rendered.text).into(), rendered.secret))
     }
 
     fn refuse_readable_secret(&self, edit: &Edit, mode: u16) -> Result<()> {

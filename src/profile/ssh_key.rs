@@ -277,7 +277,7 @@ mod tests {
         }
         assert_eq!(parse(format!("{KEY}\t me ")).unwrap().comment(), "me");
         let latin1 = [KEY.as_bytes(), b" J\xFCrgen"].concat();
-        assert_eq!(text::to_bytes(parse(&latin1).unwrap().line()), latin1);
+        assert_eq!(text::into_bytes(parse(&latin1).unwrap().line().to_owned()), latin1);
     }
 
     #[test]
