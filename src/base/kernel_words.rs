@@ -1,11 +1,8 @@
 //! Kernel command line: words on the first line of `cmdline.txt` and similar files.
 
-use crate::text;
-
 /// Appends to the first line of `text` those `words` that it lacks; the other lines don't change.
 pub(crate) fn add(text: &[u8], words: &[String]) -> Vec<u8> {
-    let end = text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len());
-    let (first, rest) = text.split_at(end);
+    let (first, rest) = first_line(text);
     let mut line = first.trim_ascii_end().to_vec();
     for word in words {
         let is_present = line.split(u8::is_ascii_whitespace).any(|present| present == word.as_bytes());
@@ -16,21 +13,23 @@ pub(crate) fn add(text: &[u8], words: &[String]) -> Vec<u8> {
             line.extend_from_slice(word.as_bytes());
         }
     }
-    let rest = match (rest.is_empty(), text.is_empty()) {
-        (true, true) => b"\n".to_vec(),
-        (true, false) => Vec::new(),
-        (false, _) => [text::line_end(text).as_bytes(), &rest[1..]].concat(),
-    };
-    [line, rest].concat()
+    let rest = if text.is_empty() { b"\n" } else { rest };
+    [&line, rest].concat()
 }
 
 /// Removes `words` from the first line of `text`; the other lines don't change.
 pub(crate) fn remove(text: &[u8], words: &[String]) -> Vec<u8> {
-    let end = text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len());
-    let (first, rest) = text.split_at(end);
+    let (first, rest) = first_line(text);
     let present = first.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let kept = present.filter(|word| !words.iter().any(|unwanted| unwanted.as_bytes() == *word));
     [&kept.collect::<Vec<_>>().join(&b' '), rest].concat()
+}
+
+/// The first line without its line end, and the line end with what follows.
+fn first_line(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|&byte| byte == b'\n').unwrap_or(text.len());
+    let end = if text[end..].starts_with(b"\n") && text[..end].ends_with(b"\r") { end - 1 } else { end };
+    text.split_at(end)
 }
 
 #[cfg(test)]
@@ -55,6 +54,7 @@ mod tests {
         let removed = |text: &str| String::from_utf8(remove(text.as_bytes(), &["resize".into()])).unwrap();
         assert_eq!(removed("root=/dev/sda2 resize rootwait\nresize\n"), "root=/dev/sda2 rootwait\nresize\n");
         assert_eq!(removed("a resize"), "a");
+        assert_eq!(removed("a resize\r\nb\r\n"), "a\r\nb\r\n");
         assert_eq!(removed("resizes noresize\n"), "resizes noresize\n");
     }
 
