@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::disk::table::{self, Disagreement};
+use crate::disk::table::{self, Disagreement, PartitionTable};
 use crate::error::Result;
 use crate::plan::{ExpectedDisk, ExpectedPartition, TableKind};
 
@@ -41,7 +41,10 @@ impl Serialize for DiskMismatch {
 
 /// Every difference between the table of an image of `len` bytes and `expected`.
 pub(super) fn compare(image: &Arc<File>, len: u64, expected: &ExpectedDisk) -> Result<Vec<DiskMismatch>> {
-    let found = table::read(image, len)?;
+    Ok(differences(&table::read(image, len)?, len, expected))
+}
+
+fn differences(found: &PartitionTable, len: u64, expected: &ExpectedDisk) -> Vec<DiskMismatch> {
     let mut differences = Vec::new();
     if len != expected.size {
         differences.push(DiskMismatch::Size { found: len, expected: expected.size });
@@ -66,7 +69,7 @@ pub(super) fn compare(image: &Arc<File>, len: u64, expected: &ExpectedDisk) -> R
     let is_new = |number: u32| !expected.partitions.iter().any(|part| part.number == number);
     let new = partitions.iter().map(|part| part.number).filter(|number| is_new(*number));
     differences.extend(new.map(|number| DiskMismatch::Unexpected { number }));
-    Ok(differences)
+    differences
 }
 
 /// The same, and for a table that was rewritten also whether its copies agree.
@@ -75,8 +78,9 @@ pub(super) fn compare_rewritten(
     len: u64,
     expected: &ExpectedDisk,
 ) -> Result<Vec<DiskMismatch>> {
-    let mut differences = compare(image, len, expected)?;
-    let disagreement = table::copies(image, len, &table::read(image, len)?)?;
+    let found = table::read(image, len)?;
+    let mut differences = differences(&found, len, expected);
+    let disagreement = table::copies(image, len, &found)?;
     differences.extend(disagreement.map(DiskMismatch::Copies));
     Ok(differences)
 }

@@ -93,7 +93,8 @@ pub(crate) fn write(
     let is_rewritten = disk.is_changed(survey.size);
     if is_rewritten {
         image.set_len(disk.size).map_err(LengthError)?;
-        table::rewrite(image, disk.size, &disk.before, &disk.after, disk.root)?;
+        let root = survey.layout.root().first_lba;
+        table::rewrite(image, disk.size, &disk.before, &disk.after, root)?;
     }
     let task = progress.start(&format!("{node}: writing"), Some(writes.iter().map(PathWrite::size).sum()));
     apply::apply(Volumes::writable(image, &survey.layout)?, writes, survey.stamp, &*task)?;

@@ -22,7 +22,7 @@ use crate::digest::Sha256;
 pub(crate) use area::Area;
 pub(crate) use attributes::Attributes;
 pub(crate) use base_facts::{BaseFacts, BaseNetwork, BaseSsh};
-pub(crate) use disk_shape::{DiskShape, ExpectedDisk, ExpectedPartition, ExtraPartition, TableKind};
+pub(crate) use disk_shape::{DiskShape, ExpectedDisk, ExpectedPartition, ExtraPartition, SECTOR, TableKind};
 pub(crate) use expect::{ExpectedPath, PathState};
 pub(crate) use want::{Assets, NotFetched, Proof, Unfetched, Want};
 

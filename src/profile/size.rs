@@ -1,9 +1,7 @@
 //! Sizes of disks and partitions, as in `8GiB`.
 
+use crate::plan::SECTOR;
 use crate::text::escaped;
-
-/// Sectors of 512 bytes, as on every SD card.
-const SECTOR: u64 = 512;
 
 /// Units in bytes. A number without a unit is in bytes.
 const UNITS: [(&str, u64); 9] = [

@@ -54,7 +54,7 @@ pub(crate) enum LayoutError {
 }
 
 /// `partitions 2, 3 and 5`.
-fn partitions(numbers: &[u32]) -> String {
+pub(crate) fn partitions(numbers: &[u32]) -> String {
     let texts: Vec<String> = numbers.iter().map(u32::to_string).collect();
     match texts.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("partitions {} and {last}", rest.join(", ")),

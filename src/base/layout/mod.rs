@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-pub(crate) use error::LayoutError;
+pub(crate) use error::{LayoutError, partitions};
 pub(crate) use probe::PartitionContent;
 
 use crate::disk::fat::Reader;

@@ -22,11 +22,11 @@ use source::{PackedReader, ReadState};
 use crate::digest::Sha256;
 use crate::error::{FileError, Result, find_source};
 use crate::interrupt;
+use crate::plan::SECTOR;
 use crate::progress::Progress;
 
 /// Limit against decompression bombs, larger than any card that is used. In bytes.
 const MAX_RAW_SIZE: u64 = 64 << 30;
-const SECTOR: u64 = 512;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unpacked {

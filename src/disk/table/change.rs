@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Partition, PartitionTable, TableKind, types};
+use super::{GPT_ARRAY_SECTORS, Partition, PartitionTable, TableKind, mbr, types};
 use crate::digest::Sha256;
 
 /// Linux file system data.
@@ -10,8 +10,8 @@ const GPT_LINUX: &str = "0fc63daf-8483-4772-8e79-3d69d8477de4";
 const MBR_LINUX: u8 = 0x83;
 const MBR_FAT32_LBA: u8 = 0x0c;
 
-/// Sectors that the backup GPT needs at the end of a disk: 128 entries of 128 bytes, and its header.
-const GPT_BACKUP: u64 = 33;
+/// Sectors that the backup GPT needs at the end of a disk: its entries and its header.
+const GPT_BACKUP: u64 = GPT_ARRAY_SECTORS + 1;
 
 /// Why a table can't be changed as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +43,7 @@ pub(crate) fn added(
     let is_free = |number: &u32| !table.partitions.iter().any(|part| part.number == *number);
     let number = (1..=limit).find(is_free).ok_or(ChangeError::NoEntry)?;
     let new = match table.kind {
-        TableKind::Mbr => mbr_partition(&table.id, number, MBR_LINUX, (first_lba, sectors)),
+        TableKind::Mbr => mbr::partition(&table.id, number, MBR_LINUX, first_lba, sectors),
         TableKind::Gpt | TableKind::HybridGpt => Partition {
             number,
             first_lba,
@@ -70,19 +70,6 @@ pub(crate) fn as_mbr(table: &PartitionTable, boot: u32, root: u32) -> Result<Par
         return Err(ChangeError::TooMany(table.partitions.len()));
     }
     let id = derived_signature(&table.id);
-    let order = numbers_in_order(table, boot, root);
-    let renumbered = (1..).zip(&order).filter_map(|(number, old)| {
-        let part = table.partitions.iter().find(|part| part.number == *old)?;
-        let is_fat = part.number == boot || matches!(part.type_name, "EFI system" | "Microsoft basic data");
-        let kind = if is_fat && part.number != root { MBR_FAT32_LBA } else { MBR_LINUX };
-        Some(mbr_partition(&id, number, kind, (part.first_lba, part.sectors)))
-    });
-    let partitions = renumbered.collect();
-    Ok(PartitionTable { kind: TableKind::Mbr, id, partitions })
-}
-
-/// The numbers in `table` of the partitions that get the numbers 1, 2, … in an MBR.
-fn numbers_in_order(table: &PartitionTable, boot: u32, root: u32) -> Vec<u32> {
     let rank = |part: &&Partition| match part.number {
         number if number == boot => (0, 0),
         number if number == root => (1, 0),
@@ -90,21 +77,13 @@ fn numbers_in_order(table: &PartitionTable, boot: u32, root: u32) -> Vec<u32> {
     };
     let mut sorted: Vec<&Partition> = table.partitions.iter().collect();
     sorted.sort_by_key(rank);
-    sorted.iter().map(|part| part.number).collect()
-}
-
-fn mbr_partition(id: &str, number: u32, kind: u8, (first_lba, sectors): (u64, u64)) -> Partition {
-    Partition {
-        number,
-        first_lba,
-        sectors,
-        type_id: format!("{kind:#04x}"),
-        type_name: types::of_mbr(kind),
-        name: String::new(),
-        uuid: format!("{id}-{number:02x}"),
-        bootable: false,
-        extended: false,
-    }
+    let renumbered = (1..).zip(sorted).map(|(number, part)| {
+        let is_fat = part.number == boot || matches!(part.type_name, "EFI system" | "Microsoft basic data");
+        let kind = if is_fat && part.number != root { MBR_FAT32_LBA } else { MBR_LINUX };
+        mbr::partition(&id, number, kind, part.first_lba, part.sectors)
+    });
+    let partitions = renumbered.collect();
+    Ok(PartitionTable { kind: TableKind::Mbr, id, partitions })
 }
 
 /// A GUID of version 8 (RFC 9562: custom), the same for each build of a base.

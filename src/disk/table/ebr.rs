@@ -118,7 +118,7 @@ impl Chain<'_> {
         if number > LAST_NUMBER {
             return Err(TableError::Ebr { lba, problem: EbrProblem::TooMany });
         }
-        self.found.push(mbr::partition(entry, self.id, number, first));
+        self.found.push(mbr::partition_of(entry, self.id, number, first));
         Ok(())
     }
 

@@ -44,7 +44,7 @@ fn entries(sector: &[u8; 512]) -> Result<(PartitionTable, bool), TableError> {
             protective = true;
             continue;
         }
-        partitions.push(partition(&entry, &id, number, entry.lb_start.into()));
+        partitions.push(partition_of(&entry, &id, number, entry.lb_start.into()));
     }
     Ok((PartitionTable { kind: TableKind::Mbr, id, partitions }, protective))
 }
@@ -56,16 +56,22 @@ pub(super) fn parse_sector(sector: &[u8; 512]) -> Result<ProtectiveMBR, TableErr
 }
 
 /// The partition of an entry; `id` is the disk's.
-pub(super) fn partition(entry: &PartRecord, id: &str, number: u32, first_lba: u64) -> Partition {
+pub(super) fn partition_of(entry: &PartRecord, id: &str, number: u32, first_lba: u64) -> Partition {
+    let bootable = entry.boot_indicator & 0x80 != 0;
+    Partition { bootable, ..partition(id, number, entry.os_type, first_lba, entry.lb_size.into()) }
+}
+
+/// A partition that isn't marked as bootable; `id` is the disk's.
+pub(super) fn partition(id: &str, number: u32, kind: u8, first_lba: u64, sectors: u64) -> Partition {
     Partition {
         number,
         first_lba,
-        sectors: entry.lb_size.into(),
-        type_id: format!("{:#04x}", entry.os_type),
-        type_name: types::of_mbr(entry.os_type),
+        sectors,
+        type_id: format!("{kind:#04x}"),
+        type_name: types::of_mbr(kind),
         name: String::new(),
         uuid: format!("{id}-{number:02x}"),
-        bootable: entry.boot_indicator & 0x80 != 0,
-        extended: types::is_extended(entry.os_type),
+        bootable: false,
+        extended: types::is_extended(kind),
     }
 }

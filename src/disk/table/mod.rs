@@ -25,10 +25,11 @@ use super::magic::Magic;
 use super::window::Window;
 use crate::error::Explain;
 use crate::guard::Panicked;
+use crate::plan::SECTOR;
 pub(crate) use crate::plan::TableKind;
 
-/// Bytes in a sector.
-const SECTOR: u64 = 512;
+/// Sectors of the entries of a GPT: 128 of 128 bytes (UEFI 2.10, section 5.3), as all tools make them.
+const GPT_ARRAY_SECTORS: u64 = 32;
 
 /// A checked partition table: partitions lie within the image and don't overlap, except that logical ones lie
 /// within their extended partition.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crc::{CRC_32_ISO_HDLC, Crc};
 use uuid::Uuid;
 
-use super::{Partition, PartitionTable, SECTOR, TableKind};
+use super::{GPT_ARRAY_SECTORS, Partition, PartitionTable, SECTOR, TableKind};
 use crate::disk::window::Window;
 use crate::error::Explain;
 
@@ -25,10 +25,9 @@ const MBR_SIGNATURE: usize = 440;
 const CHS_LARGE: [u8; 3] = [0xFE, 0xFF, 0xFF];
 const PROTECTIVE: u8 = 0xEE;
 
-/// The entries of a GPT that this code can rewrite: 128 of 128 bytes, as all tools make them.
+/// The entries of a GPT that this code can rewrite, in bytes and in number.
 const GPT_ENTRY: usize = 128;
 const GPT_ENTRIES: usize = 128;
-const ARRAY_SECTORS: u64 = 32;
 
 /// A table that can't be rewritten.
 #[derive(Debug, thiserror::Error)]
@@ -95,9 +94,8 @@ fn set_mbr_entry(entry: &mut [u8], part: &Partition) {
     entry.fill(0);
     entry[1..4].copy_from_slice(&CHS_LARGE);
     entry[4] = u8::from_str_radix(digits, 16).unwrap_or(0);
-    entry[5..8].copy_from_slice(&CHS_LARGE);
     entry[8..12].copy_from_slice(&mbr_sectors(part.first_lba));
-    entry[12..].copy_from_slice(&mbr_sectors(part.sectors));
+    set_mbr_length(entry, part.sectors);
 }
 
 /// Sets the length of an entry; the end in cylinders, heads and sectors no longer says anything.
@@ -188,17 +186,14 @@ impl Gpt {
         let offset =
             entries_at.checked_mul(SECTOR).ok_or(RewriteError::Gpt("its entries lie outside the disk"))?;
         disk.read_exact_at(offset, &mut entries)?;
-        let own = {
-            let mut header = header;
-            header[16..20].fill(0);
-            CRC32.checksum(&header[..header_size])
-        };
         // The reader falls back to the backup; what is damaged here must not get a valid checksum.
-        if own != le32(&header, 16) || CRC32.checksum(&entries) != le32(&header, 88) {
+        if header_checksum(header, header_size) != le32(&header, 16)
+            || CRC32.checksum(&entries) != le32(&header, 88)
+        {
             return Err(RewriteError::Gpt("its primary copy is damaged"));
         }
         let backup = le64(&header, 32);
-        let backup = backup.saturating_sub(ARRAY_SECTORS)..backup.saturating_add(1);
+        let backup = backup.saturating_sub(GPT_ARRAY_SECTORS)..backup.saturating_add(1);
         if backup.start <= le64(&header, 48) || backup.end > disk.len() / SECTOR {
             return Err(RewriteError::Gpt("its backup isn't at the end of the disk"));
         }
@@ -237,7 +232,7 @@ impl Gpt {
         }
         self.wipe_backup(disk)?;
         let last = disk.len() / SECTOR - 1;
-        let backup_at = last - ARRAY_SECTORS;
+        let backup_at = last - GPT_ARRAY_SECTORS;
         let primary = self.header(1, last, backup_at - 1, self.entries_at);
         let backup = self.header(last, 1, backup_at - 1, backup_at);
         disk.write_all_at(backup_at * SECTOR, &self.entries)?;
@@ -254,12 +249,16 @@ impl Gpt {
             header[at..at + 8].copy_from_slice(&value.to_le_bytes());
         }
         header[88..92].copy_from_slice(&CRC32.checksum(&self.entries).to_le_bytes());
-        // The checksum is made with zeros in its own place.
-        header[16..20].fill(0);
-        let checksum = CRC32.checksum(&header[..self.header_size]);
+        let checksum = header_checksum(header, self.header_size);
         header[16..20].copy_from_slice(&checksum.to_le_bytes());
         header
     }
+}
+
+/// The checksum of a header of `size` bytes, made with zeros in its own place.
+fn header_checksum(mut header: [u8; 512], size: usize) -> u32 {
+    header[16..20].fill(0);
+    CRC32.checksum(&header[..size])
 }
 
 fn set_gpt_entry(entry: &mut [u8], part: &Partition, last: u64) -> Result<(), RewriteError> {

@@ -1,13 +1,12 @@
 //! The disk of an image: the shape that the plan asks for, held against the base's partitions.
 
-use crate::base::layout::{Layout, PartitionContent};
+use crate::base::layout::{Layout, PartitionContent, partitions};
 use crate::disk::table::{self, ChangeError, Partition, PartitionTable};
 use crate::error::{Exit, Explain};
 use crate::image::disk_check;
-use crate::plan::{DiskShape, ExpectedDisk, TableKind};
+use crate::plan::{DiskShape, ExpectedDisk, SECTOR, TableKind};
 use crate::text::{escaped, size};
 
-const SECTOR: u64 = 512;
 /// Partitions begin and end at whole MiB, as partitioning tools align them. In sectors.
 const ALIGN: u64 = 2048;
 
@@ -18,8 +17,6 @@ pub(crate) struct ImageDisk {
     pub(crate) size: u64,
     pub(in crate::image) before: PartitionTable,
     pub(in crate::image) after: PartitionTable,
-    /// The first sector of the root partition.
-    pub(in crate::image) root: u64,
     /// The PARTUUIDs that change, old and new.
     pub(in crate::image) renamed: Vec<(String, String)>,
 }
@@ -33,7 +30,7 @@ pub(in crate::image) enum ShapeError {
     RootShrinks { asked: u64, base: u64 },
     #[error("the partitions need {needed} bytes, but `image.size` is {size} bytes: {} are missing", needed - size)]
     TooSmall { needed: u64, size: u64 },
-    #[error("the root partition {root} can't grow, and no partition can follow it: {} behind it", listed(.behind))]
+    #[error("the root partition {root} can't grow, and no partition can follow it: {} {} behind it", partitions(.behind), if .behind.len() == 1 { "lies" } else { "lie" })]
     RootNotLast { root: u32, behind: Vec<u32> },
     #[error("the label `{label}` of the extra partition is the one of partition {number} of the base")]
     LabelTaken { label: String, number: u32 },
@@ -57,14 +54,6 @@ impl Explain for ShapeError {
             Self::Change(ChangeError::PastMbr { .. }) => "write smaller sizes: an MBR ends at 2 TiB".into(),
             Self::Change(_) => "use another base, or fewer partitions".into(),
         })
-    }
-}
-
-fn listed(numbers: &[u32]) -> String {
-    let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
-    match numbers.len() {
-        1 => format!("partition {} lies", numbers.join("")),
-        _ => format!("partitions {} lie", numbers.join(", ")),
     }
 }
 
@@ -99,7 +88,7 @@ pub(in crate::image) fn resolve(
         renamed = renamed_uuids(&before, &after);
         root = at(&after, root.first_lba).cloned().unwrap_or(root);
     }
-    let (mut sectors, root_first) = (base_size / SECTOR, root.first_lba);
+    let mut sectors = base_size / SECTOR;
     if shape.size.is_some() || shape.fixes_root() {
         check(layout, &after, &root, base_size, shape)?;
         let ends = Ends::of(after.kind, sectors, &root, shape)?;
@@ -113,7 +102,7 @@ pub(in crate::image) fn resolve(
     }
     check_mbr(&after)?;
     let size = if sectors == base_size / SECTOR { base_size } else { sectors * SECTOR };
-    Ok(ImageDisk { size, before, after, root: root_first, renamed })
+    Ok(ImageDisk { size, before, after, renamed })
 }
 
 fn at(table: &PartitionTable, first: u64) -> Option<&Partition> {
