@@ -63,15 +63,6 @@ impl<'a> PlanInputs<'a> {
         Ok(wants)
     }
 
-    /// What the overlays' checks say about `node` without being an error.
-    pub(crate) fn warnings(&self, node: &Node) -> Result<Vec<String>> {
-        let mut warnings = Vec::new();
-        for overlay in self.overlays_on(node, &NodeSecrets::new())? {
-            warnings.extend(overlay.warnings()?);
-        }
-        Ok(warnings)
-    }
-
     fn overlays_on(&self, node: &Node, secrets: &NodeSecrets) -> Result<Vec<OverlayOnNode<'a>>> {
         let mut shared = context::of_all_overlays(self.profile, node, self.ssh_keys, self.base);
         let uses: Vec<String> = self.overlays.iter().map(|o| o.name.clone()).collect();
@@ -130,9 +121,11 @@ pub(crate) fn plan(
     let shape = inputs.profile.shape();
     edits.extend(base_needs::edits(inputs.base));
     edits.extend(base_needs::for_shape(inputs.base, &shape));
+    let mut warnings = Vec::new();
     for overlay in inputs.overlays_on(node, secrets)? {
         let included = inputs.included.get(&overlay.overlay.name).map_or(&[][..], Vec::as_slice);
         overlay.checks()?;
+        warnings.extend(overlay.warnings()?);
         overlay.file_specs_name_files()?;
         edits.extend(overlay.files()?);
         edits.extend(overlay.fetched(assets)?);
@@ -144,7 +137,7 @@ pub(crate) fn plan(
     edits.sort_by(|a, b| a.key().cmp(&b.key()));
     edits.dedup_by(|later, earlier| conflicts::same_directory(later, earlier));
     conflicts::check(&edits)?;
-    Ok(Plan { node: node.name.clone(), shape, edits })
+    Ok(Plan { node: node.name.clone(), shape, edits, warnings })
 }
 
 /// Hostname and key go through `sysconf.txt`, which the base's `rpi-set-sysconf` or our `magi-sysconf` applies at boot.

@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) shape: DiskShape,
     /// Parents before children.
     pub(crate) edits: Vec<Edit>,
+    /// What the overlays' checks say without being an error.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// One path and its action.

@@ -185,19 +185,10 @@ fn leaf(edit: &Edit, name: &str) -> String {
             let keys: Vec<&str> = values.iter().map(|(key, _)| *key).collect();
             let _ = write!(leaf, "  {}", keys.join(", "));
         }
-        Action::Patch(Patch::KernelWords(words)) => {
-            let _ = write!(leaf, "  {}", words.join(" "));
-        }
-        Action::Patch(Patch::FirmwareLines(lines)) => {
-            let _ = write!(leaf, "  {}", lines.join(", "));
-        }
-        Action::Patch(Patch::WithoutKernelWords(words)) => {
-            let _ = write!(leaf, "  {}", without(words));
-        }
-        Action::Patch(Patch::PartUuids) => {
-            let _ = write!(leaf, "  {PART_UUIDS}");
-        }
         Action::Patch(Patch::Regex { .. }) | Action::File(..) => {}
+        Action::Patch(_) => {
+            let _ = write!(leaf, "  {}", detail(&edit.action).unwrap_or_default());
+        }
     }
     if edit.secret {
         leaf.push_str("  ***");

@@ -101,8 +101,8 @@ impl<'a> Project<'a> {
             let secrets = self.secrets_of(Some(node), &mut store)?;
             let inputs = self.inputs(&facts);
             inputs.wants(node)?;
-            compose::plan(&inputs, node, &secrets, &Unfetched)?;
-            for warning in inputs.warnings(node)? {
+            let plan = compose::plan(&inputs, node, &secrets, &Unfetched)?;
+            for warning in plan.warnings {
                 if !told.contains(&warning) {
                     self.progress.note(&format!("warning: {warning}"));
                     told.push(warning);
